@@ -1,0 +1,45 @@
+# `make demo` and `make test` are all the set-up there is: each makes .venv from hashed pins.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types imports unit pins bench clean
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## run the main job on the built-in simulator
+	@PATH="$(abspath $(BIN)):$$PATH" examples/quickstart/demo.sh
+
+test: lint types imports unit ## everything that the continuous integration checks
+
+lint: $(READY) ## style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## types
+	$(BIN)/mypy
+
+imports: $(READY) ## architecture: who may import whom
+	$(BIN)/lint-imports
+
+unit: $(READY) ## tests with branch coverage
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+bench: $(READY) ## benchmarks beside their alternatives, as ratios
+	$(BIN)/python -m benchmarks
+
+pins: ## renew the hashed pins (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--no-annotate pyproject.toml --extra simulator --group dev -o requirements/dev.txt
+
+clean: ## forget what can be made again
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*
