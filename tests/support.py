@@ -1,0 +1,19 @@
+"""What several test files need."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+"""The checkout."""
+
+SHARED = Path(os.environ.get("AUDITOR_SHARED", ROOT.parent / "shared"))
+"""Third-party sample data, which is not part of the project."""
+
+needs_shared = pytest.mark.skipif(
+    not (SHARED / "data").is_dir(),
+    reason="the shared sample data is not on this machine (set AUDITOR_SHARED)",
+)
