@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Self
 
-_DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>ms|s|min|m|h|d|w|mo|y)")
+_DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>mo|min|ms|m|s|h|d|w|y)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _UNIT_MONTHS = {"mo": 1, "y": 12}
 _INSTANT = re.compile(

@@ -1,0 +1,319 @@
+"""
+Resource kinds: one PingOne endpoint each, as data.
+
+A kind is a file `schemas/resources/<kind>.yaml`. The models here say what such a file may hold; the JSON
+Schema `schemas/resource.schema.json` is exported from them. No stage knows an endpoint by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from auditor.model.document import Document, DurationText, JSONSchema, Many
+from auditor.model.instant import Duration
+
+Operator = Literal["eq", "ne", "co", "sw", "ew", "pr", "gt", "ge", "lt", "le", "in"]
+"""Operators of SCIM filters (RFC 7644, section 3.4.2.2) and PingOne's `in`."""
+
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_$][\w$-]*(\.[A-Za-z_$][\w$-]*)*$")]
+"""A dotted path into a record; it walks into every element of an array on its way."""
+
+
+Mark = Literal["proven", "documented"]
+"""
+How sure it is that an endpoint accepts a shape of filter: seen to work in recorded traffic or in clients in
+production, or only promised by the documentation.
+"""
+
+
+class Attribute(Document):
+    """One attribute that the endpoint's filter knows."""
+
+    type: Literal["string", "number", "boolean", "instant"] = "string"
+    """How its values compare."""
+    operators: Many[Operator]
+    """The operators that the endpoint supports for it."""
+    path: FieldPath | None = None
+    """Where its values stand in a record; absent: the server knows it and the record does not show it."""
+    case_exact: bool = True
+    """Whether `a` and `A` differ (RFC 7643, section 2.2)."""
+    values: Many[str] = ()
+    """Known values. A literal in a policy must be one of them, or be listed in `accept_values`."""
+    aliases: Many[str] = ()
+    """Other names that documentation uses for the attribute."""
+    personal: bool = False
+    """Its values name a person: such a filter goes into a request body, not into a URL, where that can be."""
+
+
+class Slot(Document):
+    """One place of a shape: comparisons `eq` with one attribute."""
+
+    attribute: str
+    any_of: bool = False
+    """Whether an `or` of several values may stand there instead of one value."""
+
+
+class Shape(Document):
+    """A conjunction that the endpoint accepts beside the range of its window."""
+
+    all: Many[Slot]
+    mark: Mark
+    source: str
+
+
+class Filter(Document):
+    """What the endpoint's filter can do."""
+
+    parameter: str = "filter"
+    attributes: dict[str, Attribute]
+    shapes: Many[Shape] = ()
+    """What may be pushed to the server, the most selective first."""
+    disjunction: Mark | None = None
+    """How sure it is that an `or` of different shapes is accepted; absent: it is not."""
+
+
+class Bound(Document):
+    """A comparison that carries one end of the window."""
+
+    attribute: str
+    operator: Operator
+
+
+class WindowRule(Document):
+    """How a window of time is asked for."""
+
+    start: Bound
+    end: Bound | None = None
+    """Absent: the endpoint always answers up to now."""
+    longest: DurationText | None = None
+    """The longest span that one query may ask for."""
+
+
+class Period(Document):
+    """How long a bucket is: the value of an option, looked up or multiplied."""
+
+    option: str
+    lengths: dict[str, DurationText] = {}
+    """Length by the option's value."""
+    unit: DurationText | None = None
+    """Length of one unit, where the option is a number."""
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if bool(self.lengths) == bool(self.unit):
+            raise ValueError("give either lengths or unit")
+        return self
+
+    def length(self, value: object) -> Duration:
+        """Return the length of one bucket for a value of the option."""
+        if self.unit is None:
+            return Duration.parse(self.lengths[str(value)])
+        unit = Duration.parse(self.unit)
+        if not isinstance(value, int):
+            raise TypeError(f"{value!r} is no number of {unit}")
+        return Duration(unit.months * value, unit.seconds * value)
+
+
+class Buckets(Document):
+    """Records that each count a period of time instead of reporting an event."""
+
+    start: FieldPath
+    end: FieldPath
+    end_inclusive: bool
+    """Whether `end` is the period's last moment (23:59:59) and not the next period's first."""
+    period: Period
+    open_ended: bool = False
+    """Whether the answer's last period may still be running."""
+
+
+class Option(Document):
+    """A setting of the endpoint that a policy's `query` may give."""
+
+    summary: str
+    type: Literal["string", "integer"]
+    values: Many[str] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+    default: str | int
+    aliases: dict[str, str | int] = {}
+    """Other spellings, with the value that each stands for."""
+    refused: dict[str, str] = {}
+    """Values that look right and are not, with what to do instead."""
+    parameter: str | None = None
+    """Query parameter that carries it."""
+    attribute: str | None = None
+    """Filter attribute that carries it, with `eq`."""
+
+    @model_validator(mode="after")
+    def _carried_once(self) -> Self:
+        if (self.parameter is None) == (self.attribute is None):
+            raise ValueError("give either parameter or attribute")
+        return self
+
+
+class Limit(Document):
+    """How a page size is asked for."""
+
+    parameter: str = "limit"
+    minimum: int = 1
+    default: int
+    maximum: int | None = None
+    """Absent: the documentation names none."""
+    by_option: dict[str, dict[str, int]] = {}
+    """Other defaults, by option and its value."""
+
+
+class PageRule(Document):
+    """How the collection is paged."""
+
+    items: FieldPath
+    next: FieldPath | None = "_links.next.href"
+    back: Many[FieldPath] = ("_links.previous.href", "_links.prev.href")
+    """Links the other way, which lead on where the first page has no `next` (seed "… by Date Range")."""
+    count: Literal["items", "none"] = "none"
+    """Whether the answer's `count` is the number of records in the whole result and can be checked."""
+    limit: Limit | None = None
+    parameters: dict[str, str] = {}
+    """Parameters that every request carries."""
+
+
+class PostForm(Document):
+    """The same read as a POST, for filters too long or too personal for a URL."""
+
+    filter: str = "filter"
+    limit: str = "limit"
+    offset: str = "offset"
+
+
+class Retention(Document):
+    """What the endpoint still holds."""
+
+    hot: DurationText
+    """Age of the oldest record that can be read at once."""
+    total: DurationText | None = None
+    """Age of the oldest record that exists at all."""
+    older: str
+    """What to do about older records."""
+
+
+class Rate(Document):
+    """The rate limit that the endpoint falls under."""
+
+    group: str
+    requests: int
+    per_s: float
+    share: float = 0.35
+    """Part of the licence's rate that one address gets (PingOne "Base rate limits")."""
+
+
+class Source(Document):
+    """Where the facts of a descriptor come from."""
+
+    title: str
+    read: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+    note: str = ""
+
+
+class ResourceKind(Document):
+    """One PingOne endpoint."""
+
+    version: Literal[1]
+    kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    summary: str
+    scope: Literal["environment", "organization"]
+    path: Annotated[str, Field(pattern=r"^/")]
+    """Below the API base, with `{environment_id}` or `{organization_id}`."""
+    page: PageRule
+    post: PostForm | None = None
+    filter: Filter | None = None
+    window: WindowRule | None = None
+    """Absent: the endpoint answers what is there now."""
+    settling: DurationText = "0s"
+    """How late a record may still appear; `window: hot` ends that long before now."""
+    retention: Retention | None = None
+    buckets: Buckets | None = None
+    options: dict[str, Option] = {}
+    identity: Many[FieldPath]
+    """Fields that together name a record."""
+    order_key: FieldPath
+    """Field by which "the list" is sorted, before identity."""
+    instant: FieldPath | None = None
+    """Field by which a record belongs to a window; absent with `window` only for buckets."""
+    empty: Literal["normal", "error"]
+    """Whether an empty answer is news (`error`) or an ordinary day (`normal`)."""
+    rate: Rate
+    roles: Many[str]
+    """Predefined administrator roles that may read it, the least first."""
+    personal: Many[FieldPath] = ()
+    """Fields of a record that name or locate a person."""
+    caveats: Many[str] = ()
+    """What every verdict on these records must say."""
+    item: JSONSchema
+    """JSON Schema of one record. A field that it does not name is unknown to policies; where
+    `additionalProperties` is true, anything may be named."""
+    sources: Many[Source]
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Self:
+        if self.window and not (self.instant or self.buckets):
+            raise ValueError("a window needs instant or buckets")
+        if self.buckets and self.buckets.period.option not in self.options:
+            raise ValueError(f"buckets.period.option {self.buckets.period.option!r} is no option")
+        return self
+
+    def attribute(self, name: str) -> tuple[str, Attribute] | None:
+        """Return the canonical name and rule of a filter attribute, by name or alias in any case."""
+        if self.filter is None:
+            return None
+        folded = name.casefold()
+        for canonical, attribute in self.filter.attributes.items():
+            if folded in {canonical.casefold(), *(alias.casefold() for alias in attribute.aliases)}:
+                return canonical, attribute
+        return None
+
+
+Catalogue = Mapping[str, ResourceKind]
+"""The known resource kinds by name."""
+
+
+def fields(schema: JSONSchema, prefix: str = "") -> Iterator[tuple[str, JSONSchema, bool]]:
+    """
+    Yield every field that an item schema names.
+
+    Result: triples of dotted path (as in SCIM: arrays are walked into without a mark), the field's schema
+    (of the element where it is an array), and whether the path passes an array, so that it has many values.
+    """
+    for name, child in schema.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        many = False
+        inner: dict[str, Any] = child
+        while inner.get("type") == "array":
+            inner, many = inner.get("items", {}), True
+        yield path, inner, many
+        for deeper, leaf, also_many in fields(inner, f"{path}."):
+            yield deeper, leaf, many or also_many
+
+
+def field(schema: JSONSchema, path: str) -> tuple[JSONSchema, bool] | None:
+    """
+    Return the schema of one field by dotted path, and whether it has many values; None where it is unknown.
+
+    A path into an object with `additionalProperties: true` is known, with an empty schema.
+    """
+    many = False
+    for step in path.split("."):
+        while schema.get("type") == "array":
+            schema, many = schema.get("items", {}), True
+        properties = schema.get("properties", {})
+        if step in properties:
+            schema = properties[step]
+        elif schema.get("additionalProperties") is True or not schema:
+            schema = {}
+        else:
+            return None
+    while schema.get("type") == "array":
+        schema, many = schema.get("items", {}), True
+    return schema, many
