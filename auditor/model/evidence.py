@@ -1,0 +1,65 @@
+"""What was read, and whether it was all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from auditor.model.value import JSON
+
+Assurance = Literal["counted", "end of links", "whole buckets", "given"]
+"""
+Why an answer counts as complete: its records equal the endpoint's own count; no page linked further; it
+holds every bucket of the window; or it was given as a file and is what it is.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of one query: the records in the order received, without duplicates of earlier pages."""
+
+    query: str
+    number: int
+    records: tuple[JSON, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a query did not end well: a code such as `evidence.incomplete`, one sentence, what to do."""
+
+    code: str
+    reason: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryEnd:
+    """
+    The last word on one query. A query without `failure` is complete.
+
+    `first` and `last` are the instants of its earliest and latest record, `count` what the endpoint says it
+    has (where it says so), `waited_s` the time spent waiting for the rate limit or between tries.
+    """
+
+    query: str
+    failure: Failure | None
+    assurance: Assurance | None
+    pages: int = 0
+    records: int = 0
+    duplicates: int = 0
+    count: int | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+    requests: int = 0
+    retries: int = 0
+    waited_s: float = 0
+    elapsed_s: float = 0
+    correlation_ids: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What did not spoil the answer and should be known, such as a deprecation header."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer is known to be all of it."""
+        return self.failure is None

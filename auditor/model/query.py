@@ -1,0 +1,113 @@
+"""Compiled policies: every check with its filter split, its expressions checked, its defaults decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from auditor.model.environment import Environment
+from auditor.model.policy import Form, OnEmpty, OnMissing, Severity
+from auditor.model.resource import Mark
+from auditor.model.source import Address
+from auditor.model.value import Values
+
+Pushdown = Mark | Literal["range"]
+"""What may be pushed to the server: shapes seen to work, documented shapes too, or only the window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowRequest:
+    """
+    A window as a policy asks for it, before a clock makes instants of it.
+
+    One of: `hot`; `last` (a duration) with `align` and `timezone`; `start` and `end` (ISO instants).
+    """
+
+    hot: bool = False
+    last: str | None = None
+    align: Literal["hour", "day", "week", "month"] | None = None
+    timezone: str = "UTC"
+    start: str | None = None
+    end: str | None = None
+
+    def __str__(self) -> str:
+        if self.hot:
+            return "hot"
+        if self.last is None:
+            return f"{self.start} .. {self.end}"
+        aligned = f", whole {self.align}s in {self.timezone}" if self.align else ""
+        return f"last {self.last}{aligned}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledQuery:
+    """
+    The population of a check.
+
+    `where` is the whole filter, `pushed` the part that the server evaluates, `residual` the part that only
+    this program evaluates (for people: the whole `where` is applied here in any case). All three are SCIM
+    text, empty for "everything"; `where` and `residual` may hold `${…}` for sensitive values, `pushed` never.
+    """
+
+    resource: str
+    window: WindowRequest | None
+    include_partial: bool
+    options: Mapping[str, str | int]
+    where: str
+    pushed: str
+    residual: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledExpectation:
+    """One expectation with every default decided. `expression` is JMESPath text over the check's values."""
+
+    form: Form
+    expression: str
+    severity: Severity
+    message: str | None
+    on_missing: OnMissing | None
+    on_empty: OnEmpty
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompiledCheck:
+    """One check for one environment. `excluded` is the reason why it is left out, if it is."""
+
+    environment: str
+    pack: str
+    pack_title: str
+    id: str
+    title: str
+    description: str
+    severity: Severity
+    controls: Mapping[str, tuple[str, ...]]
+    tags: tuple[str, ...]
+    query: CompiledQuery
+    expectations: tuple[CompiledExpectation, ...]
+    remediation: str
+    references: tuple[str, ...]
+    values: Values
+    address: Address
+    excluded: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Environment, pack and check: what names the check everywhere."""
+        return f"{self.environment}/{self.pack}/{self.id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """
+    All checks of all environments, in the order of environment, pack and check.
+
+    `digest` is the SHA-256 of what decides the verdicts: checks, values and resource kinds, not file names.
+    """
+
+    checks: tuple[CompiledCheck, ...]
+    environments: tuple[Environment, ...]
+    digest: str
+    own_resources: frozenset[str] = field(default_factory=frozenset)

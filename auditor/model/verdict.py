@@ -1,0 +1,173 @@
+"""Verdicts: what was expected, what was examined, what was found, and what that rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+
+from auditor.model.diagnostic import Diagnostic
+from auditor.model.evidence import QueryEnd
+from auditor.model.plan import PlannedEnvironment, PlannedQuery
+from auditor.model.policy import Form, Severity
+from auditor.model.source import Address, Location
+from auditor.model.value import JSON
+
+
+class Status(IntEnum):
+    """How an expectation, a check or a run ended. Where several meet, the higher wins."""
+
+    SKIP = 0
+    PASS = 1
+    FAIL = 2
+    ERROR = 3
+
+    def merge(self, other: Status) -> Status:
+        """Return the status of both together."""
+        return max(self, other)
+
+    @property
+    def word(self) -> str:
+        """The status as reports write it: `skip`, `pass`, `fail`, `error`."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """
+    One exception from what was expected.
+
+    `fingerprint` is stable between runs: it depends on check, environment and record identity alone.
+    `identity` names the record, `at` is its instant, `item` the violating item itself as received.
+    """
+
+    fingerprint: str
+    identity: str
+    at: datetime | None
+    message: str
+    item: JSON
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    How one expectation ended.
+
+    `code` says in one word why it is not a plain pass: `policy.violation`, `policy.undecided`,
+    `policy.no-occurrences`, `evidence.incomplete`, `evaluation.error`, … `population` counts the records
+    examined, `exceptions` all violations, `violations` holds the first twenty of them in order;
+    `undecided` counts records on which the expression could not be decided.
+    """
+
+    form: Form
+    expression: str
+    severity: Severity
+    status: Status
+    code: str
+    reason: str
+    expected: str
+    observed: str
+    population: int = 0
+    exceptions: int = 0
+    undecided: int = 0
+    violations: tuple[Violation, ...] = ()
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """
+    How one check ended in one environment.
+
+    `code` and `reason` are those of the outcome that decided the status. `queries` are the ids of the
+    queries that it rests on. `severity` is that of the gravest outcome that decided, else the check's.
+    """
+
+    environment: str
+    pack: str
+    pack_title: str
+    check: str
+    title: str
+    description: str
+    severity: Severity
+    status: Status
+    code: str
+    reason: str
+    help: str = ""
+    population: int = 0
+    exceptions: int = 0
+    undecided: int = 0
+    outcomes: tuple[Outcome, ...] = ()
+    resource: str = ""
+    where: str = ""
+    window: str = ""
+    queries: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    remediation: str = ""
+    references: tuple[str, ...] = ()
+    address: Address | None = None
+    location: Location | None = None
+    elapsed_s: float = 0
+
+    @property
+    def name(self) -> str:
+        """Environment, pack and check."""
+        return f"{self.environment}/{self.pack}/{self.check}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariableUse:
+    """A variable as the run used it. `value` is absent where it is sensitive."""
+
+    environment: str
+    pack: str
+    name: str
+    value: JSON
+    origin: str
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A query with how it ended; `end` is absent where it was never begun."""
+
+    query: PlannedQuery
+    filter: str
+    """The filter as sent for the whole window."""
+    end: QueryEnd | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """
+    A run as every report format sees it.
+
+    `problems` are mistakes in what people wrote, or of the run itself; with any error among them there may be
+    no verdicts at all. `exit_code` and `exit_reason` are what the command line will say.
+    """
+
+    tool_version: str
+    run_id: str
+    started_at: datetime
+    finished_at: datetime
+    as_of: datetime | None
+    policy_digest: str | None
+    environments: tuple[PlannedEnvironment, ...]
+    verdicts: tuple[Verdict, ...]
+    asked: tuple[Asked, ...] = ()
+    variables: tuple[VariableUse, ...] = ()
+    problems: tuple[Diagnostic, ...] = ()
+    exit_code: int = 0
+    exit_reason: str = ""
+    given: tuple[str, ...] = ()
+    """Files whose records were evaluated instead of a tenant's."""
+    simulated: bool = False
+    """Whether the tenant was the built-in simulator."""
+
+    def count(self, status: Status) -> int:
+        """Return how many verdicts have a status."""
+        return sum(verdict.status is status for verdict in self.verdicts)
