@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from auditor.model.source import Address, Location, Span
 
@@ -40,9 +40,9 @@ class Diagnostic:
     location: Location | None = None
     subject: str = ""
 
-    def at(self, address: Address | None) -> Diagnostic:
-        """Return the same diagnostic with an address."""
-        return replace(self, address=address)
+    def with_(self, **changes: Any) -> Diagnostic:
+        """Return the same diagnostic with some fields changed."""
+        return replace(self, **changes)
 
 
 class Mistake(Exception):  # noqa: N818  # not an error of the program: a mistake in a text, on its way to a Diagnostic

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Self
+from typing import Final, Self
 
 _DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>mo|min|ms|m|s|h|d|w|y)")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -136,3 +137,37 @@ class Window:
 
     def __str__(self) -> str:
         return f"{format_instant(self.start)} .. {format_instant(self.end)}"
+
+
+_MONDAY: Final = datetime(1970, 1, 5, tzinfo=UTC)
+"""A Monday, so that weeks start on Mondays (ISO 8601)."""
+
+
+def floor_to(instant: datetime, length: Duration) -> datetime:
+    """
+    Return the last edge, at or before an instant, of a calendar cut into pieces of one length.
+
+    Months are cut from January of the year 1, everything else from a Monday at midnight UTC, so that hours,
+    days and weeks are those of the calendar.
+    """
+    if length.months:
+        month = (instant.year - 1) * 12 + instant.month - 1
+        year, index = divmod(month - month % length.months, 12)
+        return datetime(year + 1, index + 1, 1, tzinfo=UTC)
+    step = timedelta(seconds=length.seconds)
+    return instant - (instant - _MONDAY) % step
+
+
+def ceil_to(instant: datetime, length: Duration) -> datetime:
+    """Return the first such edge at or after an instant."""
+    floor = floor_to(instant, length)
+    return floor if floor == instant else length.after(floor)
+
+
+def edges(window: Window, length: Duration) -> Iterator[datetime]:
+    """Yield the start of every piece of one length that begins in a window, counted from its start."""
+    edge, number = window.start, 0
+    while edge < window.end:
+        yield edge
+        number += 1
+        edge = Duration(length.months * number, length.seconds * number).after(window.start)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from auditor.model.instant import Window
+from auditor.model.instant import Duration, Window, parse_instant
+from auditor.model.resource import ResourceKind, value_at
+from auditor.model.value import JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +98,46 @@ class Plan:
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Checks that nothing is asked for, with the reason."""
     valid_until: datetime | None = None
+
+
+def coverage(window: Window | None, kind: ResourceKind, now: datetime) -> Coverage | None:
+    """
+    Tell whether an endpoint, asked at an instant, still holds a window.
+
+    What lies in the future, or is older than the endpoint's hot span, is uncovered.
+    """
+    if window is None:
+        return None
+    if window.end > now and kind.buckets is None:
+        later = Window(max(window.start, now), window.end)
+        return Coverage(covered=False, uncovered=later, note="the window ends in the future")
+    if kind.retention is None:
+        return Coverage(covered=True)
+    hot = Duration.parse(kind.retention.hot)
+    held_from = hot.before(now)
+    until = hot.after(window.start)
+    if window.start >= held_from:
+        return Coverage(covered=True, until=until)
+    gone = Window(window.start, min(held_from, window.end))
+    return Coverage(covered=False, uncovered=gone, until=until, note=kind.retention.older)
+
+
+def belongs(record: Mapping[str, JSON], query: PlannedQuery, kind: ResourceKind) -> bool:
+    """
+    Tell whether a record is one that its query's window counts.
+
+    An event belongs to the window that its instant lies in; a bucket to one that holds it whole, or, with
+    `include_partial`, its start.
+
+    Raises:
+        ValueError: the record's instant is none.
+    """
+    if query.window is None:
+        return True
+    if kind.buckets is None:
+        return kind.instant is None or parse_instant(str(value_at(record, kind.instant))) in query.window
+    start = parse_instant(str(value_at(record, kind.buckets.start)))
+    if start not in query.window:
+        return False
+    length = kind.buckets.period.length(query.options[kind.buckets.period.option])
+    return query.include_partial or length.after(start) <= query.window.end

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from auditor.model.diagnostic import did_you_mean
 from auditor.model.document import Document, DurationText, Many
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
@@ -23,9 +25,25 @@ Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9._-]*[a-z0-9])?$", 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 """Name of a variable."""
 
+TYPE_NAMES: Final = ("string", "integer", "number", "boolean", "duration", "timestamp")
+
+
+def _type_name(text: str) -> str:
+    inner = text
+    while (match := re.fullmatch(r"(?:list|map)\((.*)\)", inner)) is not None:
+        inner = match[1]
+    if inner not in TYPE_NAMES:
+        hint = did_you_mean(inner, TYPE_NAMES)
+        raise ValueError(
+            f'"{text}" is no type of a variable ({", ".join(TYPE_NAMES)}, list(T), map(T)); {hint}'
+        )
+    return text
+
+
 TypeName = Annotated[
     str,
-    Field(pattern=r"^((list|map)\()*(string|integer|number|boolean|duration|timestamp)\)*$", max_length=64),
+    AfterValidator(_type_name),
+    Field(json_schema_extra={"pattern": rf"^((list|map)\()*({'|'.join(TYPE_NAMES)})\)*$"}),
 ]
 """Type of a variable: string, integer, number, boolean, duration, timestamp, list(T) or map(T)."""
 
@@ -134,7 +152,7 @@ class Expectation(Document):
     that: str | None = None
     """JMESPath on the whole list; it must be `true`."""
     message: str | None = None
-    """What to say of a violation; `{EXPRESSION}` is evaluated on the violating item, `${var.x}` is inserted."""
+    """What to say of a violation; `{EXPRESSION}` is evaluated on the item, `${var.x}` is inserted."""
     severity: Severity | None = None
     """Other than the check's."""
     on_missing: OnMissing | None = None

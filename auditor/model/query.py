@@ -68,7 +68,7 @@ class CompiledExpectation:
     severity: Severity
     message: str | None
     on_missing: OnMissing | None
-    on_empty: OnEmpty
+    on_empty: OnEmpty | None
     address: Address
 
 

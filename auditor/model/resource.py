@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from auditor.model.document import Document, DurationText, JSONSchema, Many
 from auditor.model.instant import Duration
+from auditor.model.value import JSON
 
 Operator = Literal["eq", "ne", "co", "sw", "ew", "pr", "gt", "ge", "lt", "le", "in"]
 """Operators of SCIM filters (RFC 7644, section 3.4.2.2) and PingOne's `in`."""
@@ -127,6 +128,8 @@ class Buckets(Document):
     period: Period
     open_ended: bool = False
     """Whether the answer's last period may still be running."""
+    edges: Literal["calendar", "query"] = "calendar"
+    """Whether periods are those of the UTC calendar, or are counted from the start of the query."""
 
 
 class Option(Document):
@@ -317,3 +320,11 @@ def field(schema: JSONSchema, path: str) -> tuple[JSONSchema, bool] | None:
     while schema.get("type") == "array":
         schema, many = schema.get("items", {}), True
     return schema, many
+
+
+def value_at(record: Mapping[str, JSON], path: str) -> JSON:
+    """Return the value at a dotted path that passes no array; None where there is none."""
+    value: JSON = record
+    for step in path.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
+
+import orjson
 
 JSON: TypeAlias = Any
 """A value as `json.loads` gives it: None, bool, int, float, str, list, dict with str keys."""
@@ -29,3 +32,28 @@ class Value:
 
 Values: TypeAlias = Mapping[str, Value]
 """Values by the name inside the braces: `var.license_cap`, `local.x`, `bind.ids`."""
+
+
+def parse_json(text: bytes | str) -> JSON:
+    r"""
+    Read one JSON document (RFC 8259).
+
+    The quick parser refuses lone surrogates (`"\ud800"`), which a tenant can put into a name; the slower one
+    reads them. NaN and Infinity are refused.
+
+    Raises:
+        ValueError: not JSON, or nested too deep.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        try:
+            return json.loads(text, parse_constant=_no_number)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+        except ValueError:
+            raise ValueError(str(error)) from None
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
