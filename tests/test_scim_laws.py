@@ -1,5 +1,5 @@
 """Laws of the SCIM filter language, over generated texts, trees and records."""
-# ruff: noqa: D103  # the name of a test is its sentence
+# the name of a test is its sentence
 
 from __future__ import annotations
 

@@ -58,7 +58,8 @@ class Tokens:
         client = ClientAuth(
             credentials.client_id, credentials.client_secret.reveal(), credentials.auth_method
         )
-        url, headers, body = client.prepare(
+        prepare: Callable[..., tuple[str, dict[str, str], str]] = client.prepare
+        url, headers, body = prepare(
             "POST",
             url,
             {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},

@@ -1,0 +1,65 @@
+"""
+The one JMESPath dialect that expressions are written in: JMESPath, placeholders, and functions for audits.
+
+    node = parse("contains(${var.clients}, actors.client.id)", values)
+    expression = compile(node)
+    expression.search(record)                          # plain JMESPath, as jmespath.py 1.1
+    expression.decide(record, Missing(select=False))   # the same, or Undecided
+
+Decisions
+---------
+JMESPath takes an absent field for a plain "no", so a misspelt or missing field can make a check pass.
+`decide` therefore knows a third value. These are `Undecided`:
+
+- a comparison of which an operand is null, unless one of the two is the literal `null` itself;
+- a call of which an argument is null, or an expression reference gives null for an element, where the
+  parameter's `NullRule` is `UNDECIDED` (most are; `not_null`, `type`, `to_string`, `to_array`, `to_number`
+  and `map` take null for a value);
+- whatever is made from something undecided: a path, pipe, projection, comparison, multi-select or call;
+- a filter inside a condition or an expression reference, if any of its elements is.
+
+Only `&&`, `||`, `!` and `not_null` can decide without knowing everything (Kleene's logic; T, F and U stand
+for true, false and undecided, and any JSON value counts as T or F as in JMESPath):
+
+    a && b | T F U      a || b | T F U      !a |
+    -------+------      -------+------      ---+--
+      T    | T F U        T    | T T T       T | F
+      F    | F F F        F    | T F U       F | T
+      U    | U F U        U    | T U U       U | U
+
+A path alone as a condition (`actors.user`), `== null`, `x || d` and `not_null(x, d)` decide.
+
+The outermost filters, those that stand in no other filter's condition and in no expression reference, hand
+each element that they cannot decide to `Missing`, which says whether it is selected and remembers it.
+"""
+
+from __future__ import annotations
+
+from auditor.jmes.compilation import Expression, compile  # noqa: A004  # as `re.compile`
+from auditor.jmes.functions import FUNCTIONS, Function, NullRule, Parameter
+from auditor.jmes.kinds import Kind
+from auditor.jmes.outcome import EvaluationError, Missing, Operand, Undecided
+from auditor.jmes.parser import parse
+from auditor.jmes.printer import render
+from auditor.jmes.template import Template
+from auditor.jmes.tree import Node, children, walk
+
+__all__ = [
+    "FUNCTIONS",
+    "EvaluationError",
+    "Expression",
+    "Function",
+    "Kind",
+    "Missing",
+    "Node",
+    "NullRule",
+    "Operand",
+    "Parameter",
+    "Template",
+    "Undecided",
+    "children",
+    "compile",
+    "parse",
+    "render",
+    "walk",
+]

@@ -47,8 +47,7 @@ def format_instant(instant: datetime) -> str:
 
     Source: seed "Read Audit Activities", read as in the examples of the page.
     """
-    utc = instant.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from auditor.model.instant import Duration, Window, edges
 from auditor.model.plan import Plan, PlannedEnvironment, PlannedQuery, Use, coverage
 from auditor.model.query import CompiledCheck, CompiledQuery, Program
 from auditor.model.resource import Catalogue, Limit, ResourceKind
+from auditor.planner.document import to_document
 from auditor.planner.windows import bucket_length, resolve
 
-__all__ = ["plan"]
+__all__ = ["plan", "to_document"]
 
 MAX_URL: Final = 6_000
 """Bytes of the longest URL: PingOne's platform limits name 6 KB for headers, of which the URL is a part."""

@@ -1,0 +1,62 @@
+"""Reports: one document from one `Report`, in the format that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Final
+
+from auditor.model.diagnostic import Diagnostic
+from auditor.model.verdict import Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A report format: what it is for, how its files end, and the module whose `render` writes it."""
+
+    summary: str
+    suffix: str
+    module: str
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "junit": Format(
+        summary="JUnit XML, which every CI system reads", suffix=".xml", module="auditor.reporter.junit"
+    ),
+    "json": Format(
+        summary="everything, versioned, for programs (schemas/report.schema.json)",
+        suffix=".json",
+        module="auditor.reporter.json_document",
+    ),
+    "text": Format(summary="for people, on a terminal", suffix=".txt", module="auditor.reporter.text"),
+}
+"""The report formats by name. Their modules are imported when they are first used."""
+
+
+def render(report: Report, format: str, *, width: int = 100, color: bool = False) -> str:  # noqa: A002  # the word that users know
+    """
+    Write a report as one document. Equal reports give equal documents.
+
+    Result: text that ends with a newline, can be encoded in UTF-8, and holds no character that hides, moves
+    or reorders what stands around it. `width` (in terminal cells, at least 40) and `color` matter only to
+    formats for a terminal.
+
+    Raises:
+        KeyError: there is no such format.
+    """
+    document: str = import_module(FORMATS[format].module).render(report, width=width, color=color)
+    return document
+
+
+def render_diagnostics(diagnostics: Iterable[Diagnostic], *, width: int = 100, color: bool = False) -> str:
+    """
+    Write mistakes for people, each with its place, the line it stands in, and what to do next.
+
+    Result: blocks in the order given, with an empty line between them and a newline at the end; empty where
+    there are none. `width` and `color` as in `render`.
+    """
+    document: str = import_module(FORMATS["text"].module).render_diagnostics(
+        diagnostics, width=width, color=color
+    )
+    return document

@@ -1,0 +1,41 @@
+"""
+The jobs behind the commands, each one call.
+
+Only this package knows the order of the stages, and only it reads the clock. It raises nothing that a user
+could cause: what is wrong comes back as diagnostics or as verdicts.
+"""
+
+from auditor.app.documents import write
+from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, validate
+from auditor.app.run import check
+from auditor.app.scaffold import init
+from auditor.app.simulation import SimulatorJob, faults, simulate
+from auditor.app.views import (
+    diagnostics_document,
+    formats,
+    plan_document,
+    plan_text,
+    schema,
+    schema_names,
+)
+
+__all__ = [
+    "Job",
+    "Planned",
+    "Prepared",
+    "Simulation",
+    "SimulatorJob",
+    "check",
+    "diagnostics_document",
+    "faults",
+    "formats",
+    "init",
+    "plan",
+    "plan_document",
+    "plan_text",
+    "schema",
+    "schema_names",
+    "simulate",
+    "validate",
+    "write",
+]

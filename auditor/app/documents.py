@@ -1,0 +1,90 @@
+"""Documents written for others: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from auditor import reporter
+from auditor.app.jobs import Job, bad_option
+from auditor.model.diagnostic import Checked, Diagnostic, Level
+from auditor.model.verdict import Report
+
+DATA_FOLDER: Final = ".auditor"
+"""Where runs leave their documents, below the project or where `AUDITOR_DATA_DIR` says."""
+
+
+def targets(job: Job) -> Checked[tuple[tuple[str, str], ...]]:
+    """Read `--report junit=out/junit.xml` and `--report json=-`, which is standard output."""
+    found: list[tuple[str, str]] = []
+    problems = []
+    for text in job.reports:
+        name, equals, path = text.partition("=")
+        if name not in reporter.FORMATS or not equals or not path:
+            problems.append(
+                bad_option("--report", text, f"--report FORMAT=PATH with {', '.join(reporter.FORMATS)}")
+            )
+        elif any(path == other for _, other in found):
+            problems.append(bad_option("--report", text, "every report to a path of its own"))
+        else:
+            found.append((name, path))
+    return Checked(tuple(found), tuple(problems))
+
+
+def data_folder(job: Job) -> Path:
+    """Return where runs leave their documents."""
+    return Path(job.environ.get("AUDITOR_DATA_DIR") or job.folder / DATA_FOLDER)
+
+
+def write_reports(report: Report, paths: Sequence[tuple[str, str]], job: Job) -> tuple[Diagnostic, ...]:
+    """Write JUnit to the data folder and every report to its path, whole or not at all."""
+    problems = []
+    latest = data_folder(job) / "latest" / "junit.xml"
+    for name, path in (("junit", str(latest)), *paths):
+        if path == "-":
+            continue
+        try:
+            write(Path(path), reporter.render(report, name))
+        except OSError as error:
+            asked_for = path != str(latest)
+            problems.append(
+                Diagnostic(
+                    code="report.not-written",
+                    summary="Report not written",
+                    detail=f"The {name} report can not be written: {error.strerror or error}.",
+                    help="Name a file in a folder that can be written to."
+                    if asked_for
+                    else "Set AUDITOR_DATA_DIR to a folder that can be written to.",
+                    subject=path,
+                    level=Level.ERROR if asked_for else Level.WARNING,
+                )
+            )
+    return tuple(problems)
+
+
+def write(path: Path, text: str) -> None:
+    """
+    Write a file whole or not at all; folders on its way are made.
+
+    Raises:
+        OSError: it can not be written; nothing of it is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(21, "it is a folder")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)  # as if it had been opened for writing
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

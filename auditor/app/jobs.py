@@ -1,0 +1,170 @@
+"""Jobs without a tenant: what a command line asks for, checked and planned offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from auditor import __version__, compiler, config, planner
+from auditor.app.clock import wall_clock
+from auditor.model.diagnostic import Checked, Diagnostic, Level
+from auditor.model.environment import Environment
+from auditor.model.instant import parse_instant
+from auditor.model.plan import Plan
+from auditor.model.policy import Severity
+from auditor.model.project import Project
+from auditor.model.query import Program, Pushdown
+from auditor.model.resource import Catalogue
+from auditor.model.value import JSON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """A tenant of the built-in simulator: `seed` and `events` make it, or `records` are served as they are."""
+
+    seed: int = 1
+    events: int = 5_000
+    records: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a command line asks for, as plain values."""
+
+    folder: Path
+    environ: Mapping[str, str]
+    paths: Sequence[str] = ()
+    environments: Sequence[str] = ()
+    variables: Sequence[tuple[str, str]] = ()
+    allow_hosts: Sequence[str] = ()
+    as_of: str | None = None
+    pushdown: Pushdown = "documented"
+    records: Sequence[str] = ()
+    simulation: Simulation | None = None
+    rates: Sequence[str] = ()
+    reports: Sequence[str] = ()
+    fail_on: Severity = "low"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Policies that are ready to be planned."""
+
+    project: Project
+    program: Program
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan with the policies that it is made from."""
+
+    project: Project
+    program: Program
+    plan: Plan
+    given: Mapping[str, tuple[JSON, ...]] | None = None
+
+
+def validate(job: Job, *, choose: bool = False, tenant: Environment | None = None) -> Checked[Prepared]:
+    """
+    Check everything that can be checked offline: every mistake of every file, in one call.
+
+    *choose* demands that one of several environments is named; *tenant* answers in place of every one.
+    """
+    loaded = config.load(
+        config.Request(
+            folder=job.folder,
+            paths=job.paths,
+            variables=job.variables,
+            environ=job.environ,
+            environments=job.environments,
+            choose=choose,
+            allow_hosts=(
+                *job.allow_hosts,
+                *job.environ.get("AUDITOR_ALLOW_HOSTS", "").replace(",", " ").split(),
+            ),
+        )
+    )
+    project = loaded.value
+    if project is None:
+        return Checked(None, loaded.diagnostics)
+    if tenant is not None:
+        instead = tuple(replace(tenant, name=environment.name) for environment in project.environments)
+        project = replace(project, environments=instead)
+    compiled = compiler.compile(project, pushdown=job.pushdown)
+    diagnostics = loaded.diagnostics + config.located(compiled.diagnostics, project.sources)
+    if compiled.value is None:
+        return Checked(None, diagnostics)
+    if not compiled.value.checks:
+        nothing = Diagnostic(
+            code="policy.nothing-selected",
+            summary="No check",
+            detail="No policy with a check is selected, so nothing would be examined.",
+            help="Name policies on the command line, or list them in auditor.yaml.",
+        )
+        return Checked(None, (*diagnostics, nothing))
+    return Checked(Prepared(project=project, program=compiled.value), diagnostics)
+
+
+def plan(job: Job, now: datetime | None = None, tenant: Environment | None = None) -> Checked[Planned]:
+    """Say exactly what a run would ask, without asking anything; *tenant* as in `validate`."""
+    prepared = validate(job, choose=not job.records, tenant=tenant)
+    if prepared.value is None:
+        return Checked(None, prepared.diagnostics)
+    project, program = prepared.value.project, prepared.value.program
+    problems = list(prepared.diagnostics)
+    given = config.read_records(list(job.records), project.catalogue) if job.records else None
+    if given is not None:
+        problems += given.diagnostics
+    as_of = _as_of(job, given.value if given else None, project.catalogue, now or wall_clock())
+    problems += as_of.diagnostics
+    if as_of.value is None or any(problem.level is Level.ERROR for problem in problems):
+        return Checked(None, tuple(problems))
+    made = planner.plan(program, project.catalogue, as_of=as_of.value, tool_version=__version__)
+    planned = Planned(project=project, program=program, plan=made, given=given.value if given else None)
+    return Checked(planned, tuple(problems))
+
+
+def _as_of(
+    job: Job, given: Mapping[str, tuple[JSON, ...]] | None, catalogue: Catalogue, now: datetime
+) -> Checked[datetime]:
+    """Return the instant that windows count from: as told, just after the newest given record, or now."""
+    if job.as_of is not None:
+        try:
+            return Checked(parse_instant(job.as_of))
+        except ValueError as error:
+            problem = Diagnostic(
+                code="option.bad-instant",
+                summary="Bad instant",
+                detail=f"{error}.",
+                help="Write it as 2026-11-21T09:00:00Z.",
+                subject="--as-of",
+            )
+            return Checked(None, (problem,))
+    if given is None:
+        return Checked(now)
+    newest = max(_instants(given, catalogue), default=None)
+    return Checked(newest + timedelta(milliseconds=1) if newest else now)
+
+
+def _instants(given: Mapping[str, tuple[JSON, ...]], catalogue: Catalogue) -> Iterator[datetime]:
+    for name, records in given.items():
+        kind = catalogue[name]
+        path = kind.buckets.end if kind.buckets else kind.instant
+        for record in records:
+            with suppress(ValueError):  # the reader of the records says what is wrong with them
+                if path and isinstance(record.get(path), str):
+                    yield parse_instant(record[path])
+
+
+def bad_option(option: str, text: str, help: str) -> Diagnostic:
+    """Return the mistake of an option's value; *help* shows a right one."""
+    return Diagnostic(
+        code="option.bad-value",
+        summary="Bad option",
+        detail=f'"{text}" is no value of {option}.',
+        help=f"Write {help}.",
+        subject=option,
+    )

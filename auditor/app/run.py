@@ -1,0 +1,211 @@
+"""The main job: plan, read, evaluate, report."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from auditor import __version__, config, fetcher, scim
+from auditor.app.clock import wall_clock
+from auditor.app.documents import targets, write_reports
+from auditor.app.jobs import Job, Planned, bad_option, plan
+from auditor.app.simulation import Tenant, installed, tenant
+from auditor.evaluator import Audit
+from auditor.model.diagnostic import Checked, Diagnostic, Level
+from auditor.model.evidence import Page, QueryEnd
+from auditor.model.policy import SEVERITIES, Severity
+from auditor.model.project import Project
+from auditor.model.query import Program
+from auditor.model.verdict import Asked, Report, Status, VariableUse, Verdict
+
+
+def check(job: Job, on_event: Callable[[Page | QueryEnd], None] = lambda _: None) -> Report:
+    """
+    Do the main job: plan, read, evaluate, and write the reports that are asked for.
+
+    Result: the report, whatever happened; mistakes and failures are in it, and so is the exit code. The JUnit
+    document is written in any case, to the data folder and wherever the job says.
+    """
+    started = wall_clock()
+    run = _Run(job=job, started=started, run_id=_run_id(started))
+    paths = targets(job)
+    try:
+        report = run.report(paths.diagnostics, on_event)
+    except Exception as error:
+        broken = run.concluded((), (_bug(error),))
+        write_reports(broken, paths.value or (), job)
+        raise
+    problems = write_reports(report, paths.value or (), job)
+    if not problems:
+        return report
+    report = replace(report, problems=(*report.problems, *problems))
+    code, reason = _conclude(report.verdicts, report.problems, job.fail_on)
+    return replace(report, exit_code=code, exit_reason=reason)
+
+
+def _run_id(started: datetime) -> str:
+    """Return a name for a run that sorts by time and is fit for a header of PingOne and for a folder."""
+    return f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def _bug(error: Exception) -> Diagnostic:
+    return Diagnostic(
+        code="internal.error",
+        summary="The auditor broke off",
+        detail=f"{type(error).__name__}: {error}",
+        help="This is a bug of the auditor; please report it with the message above.",
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One run of the main job on its way to a report."""
+
+    job: Job
+    started: datetime
+    run_id: str
+    planned: Planned | None = None
+    ends: dict[str, QueryEnd] = field(default_factory=dict)
+
+    def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Page | QueryEnd], None]) -> Report:
+        rates = _rates(self.job)
+        problems += rates.diagnostics
+        simulation = None if self.job.records else self.job.simulation
+        if simulation is not None and (missing := installed()) is not None:
+            return self.concluded((), (*problems, missing))
+        with tenant(simulation, self.job.as_of, self.started) as answering:
+            checked = plan(self.job, answering.clock(), answering.simulated)
+            problems += checked.diagnostics
+            self.planned = checked.value
+            if self.planned is None or any(problem.level is Level.ERROR for problem in problems):
+                return self.concluded((), problems)
+            audit = Audit(self.planned.program, self.planned.plan, self.planned.project.catalogue)
+            asyncio.run(self._read(audit, answering, rates.value or {}, on_event))
+        verdicts = audit.finish(self.ends.values())
+        located = tuple(_located(verdict, self.planned.project) for verdict in verdicts)
+        return self.concluded(located, problems)
+
+    async def _read(
+        self,
+        audit: Audit,
+        tenant: Tenant,
+        rates: Mapping[str, float],
+        on_event: Callable[[Page | QueryEnd], None],
+    ) -> None:
+        async for event in self._events(tenant, rates):
+            if isinstance(event, Page):
+                audit.add(event)
+            else:
+                self.ends[event.query] = event
+            on_event(event)
+
+    def _events(self, tenant: Tenant, rates: Mapping[str, float]) -> AsyncIterator[Page | QueryEnd]:
+        assert self.planned is not None  # noqa: S101  # set by the only caller's caller
+        project, made = self.planned.project, self.planned.plan
+        if self.planned.given is not None:
+            return fetcher.given(made, project.catalogue, self.planned.given)
+        settings = fetcher.Settings(
+            clock=tenant.clock,
+            user_agent=f"auditor/{__version__}",
+            run_id=self.run_id,
+            rates={**tenant.rates, **rates},
+        )
+        environments = {environment.name: environment for environment in project.environments}
+        return fetcher.fetch(made, project.catalogue, environments, settings)
+
+    def concluded(self, verdicts: tuple[Verdict, ...], problems: tuple[Diagnostic, ...]) -> Report:
+        code, reason = _conclude(verdicts, problems, self.job.fail_on)
+        made = self.planned.plan if self.planned else None
+        return Report(
+            tool_version=__version__,
+            run_id=self.run_id,
+            started_at=self.started,
+            finished_at=wall_clock(),
+            as_of=made.as_of if made else None,
+            policy_digest=made.policy_digest if made else None,
+            environments=made.environments if made else (),
+            verdicts=verdicts,
+            asked=tuple(
+                Asked(
+                    query=query,
+                    filter=scim.fill_window(query.filter, query.window),
+                    end=self.ends.get(query.id),
+                )
+                for query in (made.queries if made else ())
+            ),
+            variables=_variables(self.planned.program) if self.planned else (),
+            problems=problems,
+            exit_code=code,
+            exit_reason=reason,
+            given=tuple(self.job.records),
+            simulated=self.job.simulation is not None and not self.job.records,
+        )
+
+
+def _located(verdict: Verdict, project: Project) -> Verdict:
+    """Return a verdict with the line of its check, for those that a person will look up."""
+    if verdict.status <= Status.PASS or verdict.address is None:
+        return verdict
+    pointer = Diagnostic(code="", summary="", address=verdict.address.key())
+    return replace(verdict, location=config.located((pointer,), project.sources)[0].location)
+
+
+def _variables(program: Program) -> tuple[VariableUse, ...]:
+    used = {}
+    for compiled in program.checks:
+        for name, value in compiled.values.items():
+            use = VariableUse(
+                environment=compiled.environment,
+                pack=compiled.pack,
+                name=name.removeprefix("var."),
+                value=None if value.sensitive else value.json,
+                origin=value.origin,
+                sensitive=value.sensitive,
+            )
+            used[use.environment, use.pack, use.name] = use
+    return tuple(used[key] for key in sorted(used))
+
+
+def _conclude(
+    verdicts: Sequence[Verdict], problems: Sequence[Diagnostic], fail_on: Severity
+) -> tuple[int, str]:
+    """Return exit code and the reason for it: 1 for a job that could not be done beats 2 for a finding."""
+    mistakes = sum(problem.level is Level.ERROR for problem in problems)
+    if mistakes:
+        return 1, f"{_number(mistakes, 'mistake')} must be mended first"
+    errors = sum(verdict.status is Status.ERROR for verdict in verdicts)
+    if errors:
+        return 1, f"{_number(errors, 'check')} could not be decided"
+    if not verdicts:
+        return 1, "no check was selected"
+    threshold = SEVERITIES.index(fail_on)
+    failed = [v for v in verdicts if v.status is Status.FAIL]
+    grave = sum(SEVERITIES.index(verdict.severity) >= threshold for verdict in failed)
+    if grave:
+        return 2, f"{_number(grave, 'check')} failed at or above --fail-on {fail_on}"
+    if failed:
+        return 0, f"{_number(len(failed), 'check')} failed, all below --fail-on {fail_on}"
+    return 0, "every check passed or was skipped"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _rates(job: Job) -> Checked[Mapping[str, float]]:
+    """Read `--rate activities=10/s` and `--rate rlgAnalyticsRpm=60/m`."""
+    rates: dict[str, float] = {}
+    problems = []
+    for text in job.rates:
+        name, _, rate = text.partition("=")
+        number, _, unit = rate.partition("/")
+        try:
+            rates[name] = float(number) / {"s": 1, "m": 60, "min": 60, "h": 3600}[unit or "s"]
+            if not name or not 0 <= rates[name] < float("inf"):
+                raise ValueError
+        except (ValueError, KeyError):
+            problems.append(bad_option("--rate", text, "--rate activities=10/s"))
+    return Checked(rates, tuple(problems))

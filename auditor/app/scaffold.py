@@ -1,0 +1,41 @@
+"""`auditor init`: a project that runs at once."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from auditor.app.documents import write
+
+_HIDDEN = {"gitignore": ".gitignore"}
+
+
+def init(folder: Path) -> tuple[str, ...]:
+    """
+    Write a project into a folder, which is made if it is not there.
+
+    Result: the names of the files written, from the folder. Nothing that exists is touched.
+
+    Raises:
+        FileExistsError: one of the files is there already; nothing was written.
+        OSError: the folder can not be written to.
+    """
+    found = dict(_files(files("auditor.app").joinpath("template"), ""))
+    for name in found:
+        if (folder / name).exists():
+            raise FileExistsError(17, "it exists already, and nothing was written", str(folder / name))
+    for name, text in found.items():
+        write(folder / name, text)
+    return tuple(found)
+
+
+def _files(source: Traversable, prefix: str) -> list[tuple[str, str]]:
+    found = []
+    for entry in sorted(source.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            found += _files(entry, f"{prefix}{entry.name}/")
+        else:
+            name = prefix + _HIDDEN.get(entry.name, entry.name)
+            found.append((name, entry.read_text(encoding="utf-8")))
+    return found

@@ -1,0 +1,109 @@
+"""What is shown besides reports: mistakes, plans, and the vocabulary of policies."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from auditor import config, jmes, planner
+from auditor.model.diagnostic import Diagnostic
+from auditor.model.plan import Plan
+from auditor.reporter import FORMATS
+from auditor.reporter import plan as plan_view
+from auditor.reporter import schema as schema_view
+
+
+def formats() -> tuple[str, ...]:
+    """Return the names of the report formats."""
+    return tuple(FORMATS)
+
+
+def plan_text(plan: Plan, *, width: int, color: bool) -> str:
+    """Return a plan for people."""
+    return plan_view.render(plan, width=width, color=color)
+
+
+def plan_document(plan: Plan) -> str:
+    """Return a plan as JSON text."""
+    return _json(planner.to_document(plan))
+
+
+def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:
+    """Return mistakes as JSON text, in the shape of `terraform validate -json`."""
+    found = [
+        {
+            "severity": diagnostic.level.value,
+            "code": diagnostic.code,
+            "summary": diagnostic.summary,
+            "detail": diagnostic.detail,
+            "help": diagnostic.help,
+            "subject": diagnostic.subject,
+            "range": diagnostic.location
+            and {
+                "filename": diagnostic.location.file,
+                "start": {"line": diagnostic.location.line, "column": diagnostic.location.column},
+                "end": {"line": diagnostic.location.end_line, "column": diagnostic.location.end_column},
+                "snippet": diagnostic.location.snippet,
+            },
+        }
+        for diagnostic in diagnostics
+    ]
+    errors = sum(diagnostic["severity"] == "error" for diagnostic in found)
+    return _json(
+        {
+            "format_version": "1.0",
+            "valid": errors == 0,
+            "error_count": errors,
+            "warning_count": len(found) - errors,
+            "diagnostics": found,
+        }
+    )
+
+
+DOCUMENTS: Final = ("policy", "project", "resource", "report", "plan")
+"""The JSON Schemas of documents, each a file `schemas/NAME.schema.json`."""
+
+
+def schema_names() -> tuple[str, ...]:
+    """Return everything that `schema` knows."""
+    return (*config.shipped_kinds(), *DOCUMENTS, "functions")
+
+
+def schema(name: str | None, *, as_json: bool, width: int, color: bool) -> str:
+    """
+    Return a part of the vocabulary, for people or as JSON.
+
+    Raises:
+        KeyError: there is no such part.
+    """
+    kinds = config.shipped_kinds()
+    if name is None:
+        if as_json:
+            return _json({"format_version": "1.0", "names": list(schema_names())})
+        return schema_view.render_kinds(kinds.values(), width=width, color=color)
+    if name == "functions":
+        functions = list(jmes.FUNCTIONS.values())
+        if as_json:
+            return _json({"format_version": "1.0", "functions": [_function(f) for f in functions]})
+        return schema_view.render_functions(functions, width=width, color=color)
+    if name in DOCUMENTS:
+        return config.shipped("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
+    kind = kinds[name]
+    if as_json:
+        return _json({"format_version": "1.0", **kind.model_dump(mode="json")})
+    return schema_view.render_kind(kind, width=width, color=color)
+
+
+def _function(function: jmes.Function) -> dict[str, Any]:
+    return {
+        "name": function.name,
+        "signature": str(function),
+        "result": list(function.result),
+        "standard": function.standard,
+        "summary": function.summary,
+        "example": str(function.example),
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=True) + "\n"

@@ -1,0 +1,446 @@
+"""
+The command line: words to values, one call into `auditor.app`, values to words.
+
+Standard output holds the document that was asked for and nothing else; everything said beside it goes to
+standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+
+import click
+
+from auditor import __version__
+from auditor.model.diagnostic import Diagnostic, Level, did_you_mean
+
+if TYPE_CHECKING:
+    from auditor.app import Job
+    from auditor.model.evidence import Page, QueryEnd
+    from auditor.model.verdict import Report
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED: Final = 130
+
+_EPILOG: Final = """\
+\b
+Exit codes: 0 all is well; 1 the job could not be done, or a check could not be decided; 2 it was done and
+found something; 3 only `fmt --check`; 130 interrupted. 1 beats 2, and one line says why.
+"""
+
+
+class Commands(click.Group):
+    """A group that suggests the nearest command for an unknown one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command by name; `apply` is `check`."""
+        name = "check" if args[0] == "apply" else args[0]
+        if name not in self.commands:
+            hint = did_you_mean(args[0], self.commands)
+            raise click.UsageError(f'There is no command "{args[0]}"; {hint or "see auditor --help"}', ctx)
+        return super().resolve_command(ctx, [name, *args[1:]])
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (without the program's name) and return its exit code."""
+    try:
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        result = main.main(words, prog_name="auditor", standalone_mode=False, obj=words)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.UsageError as error:
+        _usage_error(error)
+        return 1
+    except click.ClickException as error:
+        click.echo(f"Error: {error.format_message()}", err=True)
+        return 1
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("auditor: interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def _usage_error(error: click.UsageError) -> None:
+    if error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+    click.echo(f"Error: {error.format_message()}", err=True)
+    if error.ctx is not None:
+        click.echo(f"Help: {error.ctx.command_path} --help", err=True)
+
+
+@click.version_option(__version__, message="auditor %(version)s")
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=_EPILOG,
+)
+def main() -> None:
+    r"""
+    Prove how a PingOne tenant behaves.
+
+    Policies in YAML say what must hold; they become SCIM queries, PingOne is read, the answers are judged,
+    and the verdicts are JUnit XML. What can not be read completely or decided is an error, never a pass.
+
+    \b
+    First steps:   auditor init my-audit && cd my-audit && auditor check --simulate
+    Before a run:  auditor validate, auditor plan
+    The main job:  auditor check
+    """
+
+
+# Options that several commands share
+
+
+def _shared(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON with a format_version.")
+
+_policies = _shared(
+    click.argument("paths", nargs=-1, metavar="[PATH | pack:NAME]..."),
+    click.option(
+        "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
+    ),
+    click.option(
+        "--environment",
+        "environments",
+        metavar="NAME",
+        multiple=True,
+        help="Environment of the project; repeatable.",
+    ),
+    click.option(
+        "--var",
+        "variables",
+        metavar="[PACK.]NAME=VALUE",
+        multiple=True,
+        help="Value of a variable; repeatable.",
+    ),
+    click.option(
+        "--var-file",
+        "variable_files",
+        metavar="FILE",
+        multiple=True,
+        help="YAML file of variables; repeatable.",
+    ),
+    click.option(
+        "--allow-host",
+        "allow_hosts",
+        metavar="HOST",
+        multiple=True,
+        help="Host that may be asked beside PingOne's.",
+    ),
+)
+
+_planning = _shared(
+    click.option("--as-of", metavar="INSTANT", help="Instant that windows count from (default: now)."),
+    click.option(
+        "--pushdown",
+        type=click.Choice(["proven", "documented", "range"]),
+        default="documented",
+        show_default=True,
+        help="What the server may filter; the verdicts are the same.",
+    ),
+    click.option(
+        "--records",
+        metavar="KIND=FILE",
+        multiple=True,
+        help="Judge given records instead of a tenant's; repeatable.",
+    ),
+)
+
+
+def _job(
+    *,
+    paths: tuple[str, ...],
+    chdir: str,
+    environments: tuple[str, ...],
+    variables: tuple[str, ...],
+    variable_files: tuple[str, ...],
+    allow_hosts: tuple[str, ...],
+    **more: Any,
+) -> Job:
+    from auditor.app import Job
+
+    return Job(
+        folder=Path(chdir),
+        environ=dict(os.environ),
+        paths=paths,
+        environments=environments,
+        variables=_in_order(variables, variable_files),
+        allow_hosts=allow_hosts,
+        **more,
+    )
+
+
+def _in_order(variables: tuple[str, ...], files: tuple[str, ...]) -> list[tuple[str, str]]:
+    """
+    Return the options `--var` and `--var-file` in the order of the command line, in which the later wins.
+
+    Click keeps the order within an option only, so the words themselves are looked at again.
+    """
+    left = {"--var": list(variables), "--var-file": list(files)}
+    ordered: list[tuple[str, str]] = []
+    for word in _words():
+        option = word.partition("=")[0]
+        if left.get(option):
+            ordered.append((option, left[option].pop(0)))
+    return ordered + [(option, text) for option, texts in left.items() for text in texts]
+
+
+def _words() -> list[str]:
+    return list(click.get_current_context().find_root().obj or ())
+
+
+# Output
+
+
+def _color(stream: Any) -> bool:
+    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _width(stream: Any) -> int:
+    return (
+        shutil.get_terminal_size((100, 24)).columns
+        if stream.isatty()
+        else int(os.environ.get("COLUMNS") or 100)
+    )
+
+
+def _look(*, err: bool = False) -> dict[str, Any]:
+    stream = sys.stderr if err else sys.stdout
+    return {"width": _width(stream), "color": _color(stream)}
+
+
+def _out(text: str) -> None:
+    click.echo(text, nl=False, color=True)
+
+
+def _err(text: str) -> None:
+    click.echo(text, nl=False, err=True, color=True)
+
+
+def _show_problems(problems: Sequence[Diagnostic]) -> None:
+    from auditor.reporter import render_diagnostics
+
+    if problems:
+        _err(render_diagnostics(problems, **_look(err=True)))
+
+
+def _mistakes(problems: Sequence[Diagnostic]) -> NoReturn:
+    """Show mistakes and end with exit code 1."""
+    _show_problems(problems)
+    count = sum(problem.level is Level.ERROR for problem in problems)
+    noun = "mistake" if count == 1 else "mistakes"
+    click.echo(f"auditor: {count} {noun}; nothing was asked of any tenant (exit 1)", err=True)
+    raise click.exceptions.Exit(1)
+
+
+# Commands
+
+
+@main.command()
+@_policies
+@_json
+def validate(as_json: bool, **options: Any) -> int:
+    """Check everything that can be checked offline, all mistakes at once."""
+    from auditor import app
+
+    checked = app.validate(_job(**options))
+    if as_json:
+        _out(app.diagnostics_document(checked.diagnostics))
+        return 1 if checked.value is None else 0
+    if checked.value is None:
+        _mistakes(checked.diagnostics)
+    _show_problems(checked.diagnostics)
+    program = checked.value.program
+    packs = sorted({check.pack for check in program.checks})
+    number = len({(check.pack, check.id) for check in program.checks})
+    _out(f"Valid: {number} {'check' if number == 1 else 'checks'} in {', '.join(packs)}.\n")
+    return 0
+
+
+@main.command()
+@_policies
+@_planning
+@click.option("--out", metavar="FILE", help="Write the plan to a file, as JSON.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where a window is not covered.")
+@_json
+def plan(as_json: bool, out: str | None, detailed_exitcode: bool, **options: Any) -> int:
+    """Say exactly what a run would ask, without asking anything."""
+    from auditor import app
+
+    checked = app.plan(_job(**options))
+    if checked.value is None:
+        _mistakes(checked.diagnostics)
+    _show_problems(checked.diagnostics)
+    made = checked.value.plan
+    document = app.plan_document(made)
+    if out is not None:
+        try:
+            app.write(Path(out), document)
+        except OSError as error:
+            raise click.ClickException(
+                f"The plan can not be written to {out}: {error.strerror or error}"
+            ) from None
+    _out(document if as_json else app.plan_text(made, **_look()))
+    gaps = [query.id for query in made.queries if query.coverage and not query.coverage.covered]
+    if gaps and detailed_exitcode:
+        click.echo(f"auditor: {len(gaps)} of {len(made.queries)} windows are not covered (exit 2)", err=True)
+        return 2
+    return 0
+
+
+@main.command()
+@_policies
+@_planning
+@click.option("--simulate", is_flag=True, help="Ask the built-in simulator instead of a tenant.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the simulated tenant.")
+@click.option("--events", default=5_000, show_default=True, help="Events of the simulated tenant.")
+@click.option(
+    "--rate",
+    "rates",
+    metavar="KIND=N/s",
+    multiple=True,
+    help="Requests a second of a resource kind or rate group; repeatable.",
+)
+@click.option(
+    "--report",
+    "reports",
+    metavar="FORMAT=PATH",
+    multiple=True,
+    help="Write a report (junit, json, text); - is standard output; repeatable.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["info", "low", "medium", "high", "critical"]),
+    default="low",
+    show_default=True,
+    help="Least severity of a failed check that gives exit code 2.",
+)
+@_json
+def check(as_json: bool, simulate: bool, seed: int, events: int, **options: Any) -> int:
+    """Read, judge and report: the main job. Also called apply."""
+    from auditor import app
+    from auditor.reporter import render
+
+    if as_json:
+        options["reports"] = (*options["reports"], "json=-")
+    simulation = app.Simulation(seed=seed, events=events) if simulate else None
+    report = app.check(_job(simulation=simulation, **options), on_event=_progress)
+    document = next((text.partition("=")[0] for text in options["reports"] if text.endswith("=-")), None)
+    if document is not None and document in app.formats():
+        _out(render(report, document))
+        _err(render(report, "text", **_look(err=True)))
+    else:
+        _out(render(report, "text", **_look()))
+    _say_exit(report)
+    return report.exit_code
+
+
+def _progress(event: Page | QueryEnd) -> None:
+    """Say one line for each query that has ended."""
+    from auditor.model.evidence import Page
+
+    if isinstance(event, Page):
+        return
+    how = f"complete ({event.assurance})" if event.complete else "NOT complete"
+    click.echo(f"{event.query}: {event.pages} pages, {event.records} records, {how}", err=True)
+
+
+def _say_exit(report: Report) -> None:
+    click.echo(f"auditor: {report.exit_reason} (exit {report.exit_code})", err=True)
+
+
+@main.command()
+@click.argument("folder", default=".", metavar="[FOLDER]")
+def init(folder: str) -> int:
+    """Write a project that runs at once against the simulator."""
+    from auditor import app
+
+    try:
+        written = app.init(Path(folder))
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or folder}: {error.strerror or error}") from None
+    for name in written:
+        _out(f"wrote {Path(folder) / name}\n")
+    go = "" if folder == "." else f"cd {folder} && "
+    _out(f"\nNext: {go}auditor check --simulate\n")
+    return 0
+
+
+@main.command()
+@click.argument("name", required=False)
+@_json
+def schema(name: str | None, as_json: bool) -> int:
+    """
+    Show the vocabulary of policies: resource kinds, their fields and options, functions.
+
+    NAME is a resource kind, `functions`, or a document: policy, project, resource, report, plan.
+    """
+    from auditor import app
+
+    try:
+        _out(app.schema(name, as_json=as_json, **_look()))
+    except KeyError:
+        hint = did_you_mean(str(name), app.schema_names())
+        raise click.ClickException(f'There is no schema "{name}"; {hint}') from None
+    return 0
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
+@click.option("--port", default=8765, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--seed", default=1, show_default=True, help="Seed of the tenant.")
+@click.option("--events", default=5_000, show_default=True, help="Events of the tenant's last 30 days.")
+@click.option("--activities", metavar="FILE", help="Serve the events of a file as they are.")
+@click.option("--as-of", metavar="INSTANT", help="The simulator's clock at its start (default: now).")
+@click.option(
+    "--hot-span",
+    metavar="DURATION",
+    default="14d",
+    show_default=True,
+    help="Age up to which events are served.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    metavar="NAME[=VALUE][@PATH][xN]",
+    multiple=True,
+    help="Misbehave; repeatable. `--fault help` lists them.",
+)
+def simulate(**options: Any) -> int:
+    """Run a PingOne on a loopback port, until it is interrupted."""
+    from auditor import app
+
+    if "help" in options["faults"]:
+        _out("".join(f"{name:24} {what}\n" for name, what in app.faults().items()))
+        return 0
+    problem = app.simulate(app.SimulatorJob(**options), announce=_out)
+    if problem is not None:
+        _mistakes((problem,))
+    return 0
+
+
+@main.command()
+def version() -> int:
+    """Print the version."""
+    _out(f"auditor {__version__}\n")
+    return 0

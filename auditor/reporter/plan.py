@@ -1,0 +1,80 @@
+"""A plan for people: what will be asked, and what is left to this program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from auditor import scim
+from auditor.model.instant import format_instant
+from auditor.model.plan import Coverage, Plan, PlannedQuery
+from auditor.reporter.neutral import one_line
+from auditor.reporter.page import Page
+from auditor.reporter.wording import Fact, quantity
+
+
+def render(plan: Plan, *, width: int, color: bool) -> str:
+    """
+    Write a plan for a terminal of *width* cells.
+
+    Shape: a line about the plan as a whole; per environment every query with its decoded filter, window,
+    coverage, requests and roles, and below it each check with the part of its filter that is evaluated here;
+    what is skipped; one line that sums up.
+    """
+    page = Page(width, color=color)
+    page.put(f"Plan as of {format_instant(plan.as_of)} · policies {plan.policy_digest}", "dim")
+    ids = {environment.name: environment for environment in plan.environments}
+    for name, queries in groupby(plan.queries, key=lambda query: query.environment):
+        environment = ids[name]
+        known = [environment.id or "no id yet", environment.region or environment.api_url or "no region yet"]
+        page.section(one_line(f"{name} · {' · '.join(known)}"))
+        for query in queries:
+            page.blank()
+            own = "  (defined by this project)" if query.own_resource else ""
+            page.put(one_line(f"{query.method} {query.path}{own}"), "bold", head=f"  {query.id}  ")
+            page.facts(_facts(query))
+    if plan.skipped:
+        page.section("Skipped")
+        for check, reason in plan.skipped.items():
+            page.put(one_line(f"{check}: {reason}"), head="  ")
+    page.blank()
+    page.put(_summary(plan), "bold")
+    return str(page)
+
+
+def _facts(query: PlannedQuery) -> Iterator[Fact]:
+    if query.filter:
+        yield "filter", one_line(scim.fill_window(query.filter, query.window))
+    yield "parameters", one_line(", ".join(f"{name}={value}" for name, value in query.parameters.items()))
+    if query.window:
+        slices = f", in {len(query.slices)} slices" if len(query.slices) > 1 else ""
+        yield "window", f"{query.window}{slices}"
+    yield "coverage", _coverage(query.coverage)
+    number = quantity(query.requests_at_least, "request")
+    rate = f"{query.requests_per_s:g} a second ({query.rate_group})"
+    yield "requests", f"{'' if query.requests_exact else 'at least '}{number}, at most {rate}"
+    yield "roles", f"one of {', '.join(query.roles)}"
+    for caveat in query.caveats:
+        yield "caveat", one_line(caveat)
+    for use in query.uses:
+        yield "serves", one_line(use.check)
+        yield "", f"here: {one_line(use.residual)}" if use.residual else "here: the window only"
+
+
+def _coverage(coverage: Coverage | None) -> str:
+    if coverage is None:
+        return "what is there now"
+    if coverage.covered:
+        until = f" until {format_instant(coverage.until)}" if coverage.until else ""
+        return f"the whole window can be read{until}"
+    return f"NOT COVERED: {coverage.uncovered}. {one_line(coverage.note)}"
+
+
+def _summary(plan: Plan) -> str:
+    requests = sum(query.requests_at_least for query in plan.queries)
+    exact = all(query.requests_exact for query in plan.queries)
+    valid = f" Valid until {format_instant(plan.valid_until)}." if plan.valid_until else ""
+    return (
+        f"{quantity(len(plan.checks), 'check')}, {quantity(len(plan.queries), 'query').replace('querys', 'queries')}, "
+        f"{'' if exact else 'at least '}{quantity(requests, 'request')}.{valid} Nothing has been asked yet."
+    )

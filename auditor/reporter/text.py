@@ -1,0 +1,166 @@
+"""Text for a terminal: what a person wants to see after a run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from rich.cells import cell_len
+
+from auditor.model.diagnostic import Diagnostic, Level
+from auditor.model.instant import format_instant
+from auditor.model.source import Location
+from auditor.model.verdict import Report, Status, VariableUse, Verdict
+from auditor.reporter import wording
+from auditor.reporter.neutral import one_line, shorten, visible
+from auditor.reporter.page import Page, head, tail
+
+VIOLATIONS: Final = 5
+"""Exceptions listed of each expectation; the other formats hold more."""
+
+_VALUE_CHARACTERS: Final = 200
+
+_STATUS_STYLES: Final = {
+    Status.PASS: "green",
+    Status.FAIL: "bold red",
+    Status.ERROR: "bold magenta",
+    Status.SKIP: "yellow",
+}
+_LEVEL_STYLES: Final = {Level.ERROR: "bold red", Level.WARNING: "bold yellow"}
+_EXIT_STYLES: Final = {0: "bold green", 2: "bold red"}
+
+
+def render(report: Report, *, width: int, color: bool) -> str:
+    """
+    Write a report for a terminal of *width* cells.
+
+    Shape: where the records come from, if not from PingOne; per environment and pack each check with status
+    word, severity, id, what was examined and title, beneath it why it did not pass; the queries; the
+    variables; the problems; one line that sums up and gives the exit code. Without *color* there is no
+    escape sequence.
+    """
+    page = Page(width, color=color)
+    for sentence in wording.provenance(report):
+        page.put(sentence, "bold yellow")
+    page.put(_run_line(report), "dim")
+    if wording.nothing_selected(report):
+        page.section(wording.NOTHING_SELECTED)
+    for verdicts in wording.groups(report):
+        page.section(wording.heading(verdicts[0]))
+        for verdict in verdicts:
+            _put_verdict(page, verdict)
+        for caveat in wording.caveats(verdicts):
+            page.put(caveat, "dim", head=f"  {'caveat':15}  ")
+    if report.asked:
+        page.section("Queries")
+        for asked in report.asked:
+            (_, what), *rest = wording.query(asked)
+            page.put(what, head="  ")
+            complete = asked.end is not None and asked.end.complete
+            page.facts(fact for fact in rest if not (complete and fact[0] == "correlation"))
+    if report.variables:
+        page.section("Variables")
+        for variable in report.variables:
+            page.put(_variable_line(variable), head="  ")
+    if report.problems:
+        page.section("Problems")
+        page.blank()
+        _put_diagnostics(page, report.problems)
+    page.blank()
+    page.put(_summary_line(report), _EXIT_STYLES.get(report.exit_code, "bold magenta"))
+    return str(page)
+
+
+def render_diagnostics(diagnostics: Iterable[Diagnostic], *, width: int, color: bool) -> str:
+    """Write mistakes for a terminal of *width* cells: see `auditor.reporter.render_diagnostics`."""
+    page = Page(width, color=color)
+    _put_diagnostics(page, diagnostics)
+    return str(page)
+
+
+def _run_line(report: Report) -> str:
+    as_of = f" · as of {format_instant(report.as_of)}" if report.as_of else ""
+    return one_line(f"run {report.run_id}{as_of} · auditor {report.tool_version}")
+
+
+def _put_verdict(page: Page, verdict: Verdict) -> None:
+    label = " · no occurrences" if wording.no_occurrences(verdict) else ""
+    page.put(
+        f"{one_line(verdict.check)} · {wording.examined(verdict)}{label}",
+        head=f"  {verdict.status.name:5}  {verdict.severity:8}  ",
+        head_style=_STATUS_STYLES[verdict.status],
+    )
+    page.put(one_line(verdict.title), "dim", head=f"{'':19}")
+    if verdict.status is not Status.PASS:
+        page.facts(wording.facts(verdict, violations=VIOLATIONS))
+
+
+def _variable_line(variable: VariableUse) -> str:
+    value = json.dumps(variable.value, ensure_ascii=False, sort_keys=True)
+    shown = "(sensitive)" if variable.sensitive else shorten(value, _VALUE_CHARACTERS)
+    name = f"{variable.environment} / {variable.pack}.{variable.name}"
+    return one_line(f"{name} = {shown} (from {variable.origin})")
+
+
+def _summary_line(report: Report) -> str:
+    total = wording.totals(report)
+    counts = (
+        f"{wording.quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed, "
+        f"{wording.quantity(total['errors'], 'error')}, {total['skipped']} skipped"
+    )
+    read = f"{wording.quantity(total['requests'], 'request')}, {wording.quantity(total['records'], 'record')}"
+    reason = f": {one_line(report.exit_reason)}" if report.exit_reason else ""
+    return f"{counts} · {read} · exit {report.exit_code}{reason}"
+
+
+def _put_diagnostics(page: Page, diagnostics: Iterable[Diagnostic]) -> None:
+    for number, diagnostic in enumerate(diagnostics):
+        if number:
+            page.blank()
+        _put_diagnostic(page, diagnostic)
+
+
+def _put_diagnostic(page: Page, diagnostic: Diagnostic) -> None:
+    page.put(
+        one_line(f"{diagnostic.summary} [{diagnostic.code}]"),
+        "bold",
+        head=f"{diagnostic.level.value.capitalize()}: ",
+        head_style=_LEVEL_STYLES[diagnostic.level],
+    )
+    if location := diagnostic.location:
+        page.blank()
+        file = one_line(location.file)
+        page.put(f"on {file} line {location.line}, column {location.column}:", head="  ")
+        if location.snippet:
+            _put_snippet(page, location)
+    elif place := wording.place_of(diagnostic):
+        page.blank()
+        page.put(f"on {one_line(place)}", head="  ")
+    if diagnostic.detail:
+        # Further lines are indented, so that none can pass for another diagnostic.
+        page.put(diagnostic.detail.replace("\n", "\n  "))
+    if diagnostic.help:
+        page.put(diagnostic.help, head="Help: ", head_style="bold")
+
+
+def _put_snippet(page: Page, location: Location) -> None:
+    """Write the line with carets beneath what is meant; of a long line, the part around it."""
+    start = location.column - 1
+    same_line = location.end_line == location.line
+    end = max(location.end_column - 1, start) if same_line else len(location.snippet)
+    before, marked, after = (
+        visible(re.sub(r"[\t\n]", " ", part))
+        for part in (location.snippet[:start], location.snippet[start:end], location.snippet[end:])
+    )
+    gutter = f"  {location.line} | "
+    room = page.width - cell_len(gutter) - 1  # one for a caret behind the end of the line
+    if cell_len(before + marked + after) > room and cell_len(before) > room // 3:
+        before = f"…{tail(before, room // 3)}"
+    rest = marked + after
+    if cell_len(before + rest) > room:
+        rest = f"{head(rest, room - cell_len(before) - 1)}…"
+    page.put(f"{gutter}{before}{rest}")
+    carets = max(min(cell_len(marked), cell_len(rest)), 1)
+    page.put("^" * carets, "bold red", head=" " * cell_len(gutter + before))

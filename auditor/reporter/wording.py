@@ -1,0 +1,211 @@
+"""What every format for people says in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final, TypeAlias
+
+from auditor.model.diagnostic import Diagnostic, Level
+from auditor.model.instant import format_instant
+from auditor.model.source import Address, Location
+from auditor.model.verdict import Asked, Outcome, Report, Status, Verdict, Violation
+from auditor.reporter.neutral import one_line, shorten, visible
+
+NOTHING_SELECTED: Final = "No check was selected, so nothing was examined."
+
+Fact: TypeAlias = tuple[str, str]
+"""A label and what it says; a fact without a label continues the one before it."""
+
+_CORRELATION_IDS: Final = 5
+"""Enough for a support case."""
+
+
+def quantity(number: int, noun: str) -> str:
+    """Return `1 record`, `2 records`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def totals(report: Report) -> dict[str, int]:
+    """Return what a report counts, over all its verdicts, queries and problems."""
+    ends = [asked.end for asked in report.asked if asked.end]
+    return {
+        "checks": len(report.verdicts),
+        "passed": report.count(Status.PASS),
+        "failed": report.count(Status.FAIL),
+        "errors": report.count(Status.ERROR),
+        "skipped": report.count(Status.SKIP),
+        "population": sum(verdict.population for verdict in report.verdicts),
+        "exceptions": sum(verdict.exceptions for verdict in report.verdicts),
+        "undecided": sum(verdict.undecided for verdict in report.verdicts),
+        "requests": sum(end.requests for end in ends),
+        "records": sum(end.records for end in ends),
+        "problem_errors": sum(problem.level is Level.ERROR for problem in report.problems),
+        "problem_warnings": sum(problem.level is Level.WARNING for problem in report.problems),
+    }
+
+
+def nothing_selected(report: Report) -> bool:
+    """Tell a run that looked at nothing, and for no mistake that it names."""
+    return not report.verdicts and not any(problem.level is Level.ERROR for problem in report.problems)
+
+
+def groups(report: Report) -> list[list[Verdict]]:
+    """Return the verdicts of each environment and pack together, in the order of the report."""
+    found: dict[tuple[str, str], list[Verdict]] = {}
+    for verdict in report.verdicts:
+        found.setdefault((verdict.environment, verdict.pack), []).append(verdict)
+    return list(found.values())
+
+
+def heading(verdict: Verdict) -> str:
+    """Return the environment and pack of a verdict, as people name them."""
+    return one_line(f"{verdict.environment} / {verdict.pack_title or verdict.pack}")
+
+
+def provenance(report: Report) -> list[str]:
+    """Return a sentence for each reason why the records are not those of a PingOne tenant."""
+    sentences = []
+    if report.simulated:
+        sentences.append("Simulated: the records come from the built-in simulator, not from PingOne.")
+    if report.given:
+        files = one_line(", ".join(report.given))
+        sentences.append(f"Given: the records come from {files}, not from PingOne.")
+    return sentences
+
+
+def examined(verdict: Verdict) -> str:
+    """Return `12 examined, 1 exception`; where nothing was read for the check, `not examined`."""
+    if not verdict.outcomes and not verdict.population:
+        return "not examined"
+    text = f"{verdict.population} examined, {quantity(verdict.exceptions, 'exception')}"
+    return f"{text}, {verdict.undecided} undecided" if verdict.undecided else text
+
+
+def no_occurrences(verdict: Verdict) -> bool:
+    """Tell a pass because there was nothing to judge from a pass because all was right."""
+    return verdict.status is Status.PASS and not verdict.population and not verdict.exceptions
+
+
+def controls(verdict: Verdict) -> str:
+    """Return `iso27001: A.8.32; soc2: CC6.1, CC8.1`."""
+    frameworks = sorted(verdict.controls.items())
+    return one_line("; ".join(f"{name}: {', '.join(ids)}" for name, ids in frameworks))
+
+
+def caveats(verdicts: Iterable[Verdict]) -> list[str]:
+    """Return each caveat once, in the order of the verdicts."""
+    return list(dict.fromkeys(chain.from_iterable(verdict.caveats for verdict in verdicts)))
+
+
+def route(address: Address) -> str:
+    """Return `checks.no-deletions.expect[0]`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in address.route)
+    return "".join(steps).removeprefix(".")
+
+
+def place(location: Location | None, address: Address | None) -> str:
+    """Return `policies/a.yaml:12:5`, or `policies/a.yaml, checks.a.expect` where no line is known."""
+    if location:
+        return f"{location.file}:{location.line}:{location.column}"
+    if address:
+        return ", ".join(filter(None, (address.file, route(address))))
+    return ""
+
+
+def violation(found: Violation) -> str:
+    """
+    Return one exception as instant, identity and message, in one line.
+
+    This is the only place where a report for people speaks of a record, so it is here that a report without
+    personal data has to differ. The record itself stands in the JSON document alone.
+    """
+    instant = format_instant(found.at) if found.at else ""
+    return "  ".join(
+        filter(None, (instant, *map(one_line, (found.identity, found.message, found.link or ""))))
+    )
+
+
+def facts(verdict: Verdict, *, violations: int) -> Iterator[Fact]:
+    """
+    Tell why a verdict is not a pass, and what to do: reason, expectations, exceptions, help, place.
+
+    At most *violations* exceptions of each expectation are listed, and the number of the others is given.
+    """
+    yield "reason", f"{one_line(verdict.reason)} [{verdict.code}]"
+    for number, outcome in enumerate(verdict.outcomes, 1):
+        if outcome.status is not Status.PASS:
+            which = f"{number} of {len(verdict.outcomes)} ({outcome.severity}): "
+            yield from _outcome(outcome, verdict, which if len(verdict.outcomes) > 1 else "", violations)
+    if verdict.status is not Status.SKIP:
+        yield "window", verdict.window
+        yield "where", one_line(verdict.where)
+        yield "help", verdict.help
+        yield "remediation", verdict.remediation
+    yield "policy", place(verdict.location, verdict.address)
+
+
+def _outcome(outcome: Outcome, verdict: Verdict, which: str, limit: int) -> Iterator[Fact]:
+    yield "expectation", f"{which}{outcome.form}: {one_line(outcome.expression)}"
+    if outcome.reason != verdict.reason:
+        yield "because", f"{one_line(outcome.reason)} [{outcome.code}]"
+    yield "expected", one_line(outcome.expected)
+    yield "observed", one_line(outcome.observed)
+    if outcome.undecided:
+        yield "undecided", f"{outcome.undecided} of {quantity(outcome.population, 'record')}"
+    lines = [f"- {violation(found)}" for found in outcome.violations[:limit]]
+    if more := max(outcome.exceptions - len(lines), 0):
+        lines.append(f"{more} more" if lines else str(more))
+    yield from zip(("exceptions", *[""] * len(lines)), lines, strict=False)
+    if outcome.help != verdict.help:
+        yield "help", outcome.help
+
+
+def request(asked: Asked) -> str:
+    """Return `GET /environments/…/activities (prod)`."""
+    return one_line(f"{asked.query.method} {asked.query.path} ({asked.query.environment})")
+
+
+def answer(asked: Asked) -> str:
+    """Return what a query took and brought, and whether that is known to be all: `…, complete (counted)`."""
+    end = asked.end
+    if end is None:
+        return "never begun"
+    brought = f"{quantity(end.requests, 'request')}, {quantity(end.records, 'record')}"
+    if end.failure:
+        return f"{brought}, not complete: {one_line(end.failure.reason)} [{end.failure.code}]"
+    return f"{brought}, complete ({end.assurance})"
+
+
+def query(asked: Asked) -> Iterator[Fact]:
+    """Tell what was asked of whom, and what came of it."""
+    yield "query", request(asked)
+    yield "asked", one_line(asked.filter) or str(asked.query.window or "")
+    yield "answer", answer(asked)
+    if asked.end is None:
+        return
+    if asked.end.failure:
+        yield "help", asked.end.failure.help
+    for warning in asked.end.warnings:
+        yield "warning", one_line(warning)
+    ids = asked.end.correlation_ids
+    more = ", …" if len(ids) > _CORRELATION_IDS else ""
+    yield "correlation", one_line(", ".join(ids[:_CORRELATION_IDS])) + more
+
+
+def told(facts: Iterable[Fact], limit: int) -> Iterator[Fact]:
+    """
+    Leave out the facts that say nothing, and shorten those of more than *limit* characters.
+
+    A filter over thousands of ids should not bury the reason beside it.
+    """
+    for label, text in facts:
+        if said := visible(text).strip():
+            yield label, shorten(said, limit)
+
+
+def place_of(problem: Diagnostic) -> str:
+    """Return where a problem stands, to the line: `policies/a.yaml:12`, else what it is about."""
+    if problem.location:
+        return f"{problem.location.file}:{problem.location.line}"
+    return place(None, problem.address) or problem.subject

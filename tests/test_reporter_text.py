@@ -1,0 +1,183 @@
+"""The report for people, on terminals wide and narrow."""
+# ruff: noqa: D103  # the name of a test is its sentence
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from auditor.model.diagnostic import Diagnostic
+from auditor.model.source import Location
+from auditor.model.verdict import Report, Status
+from auditor.reporter import render, render_diagnostics
+from auditor.reporter.neutral import one_line, visible
+from tests.reports import HOSTILE, SAMPLES, everywhere, failed, outcome, problems, report, verdict
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()) | st.sampled_from(HOSTILE))
+WIDTHS = st.integers(min_value=40, max_value=200)
+
+
+def text(of: Report, **layout: Any) -> str:
+    return render(of, "text", **layout)
+
+
+def without_spaces(document):
+    return "".join(document.split())
+
+
+@settings(deadline=None)
+@given(words=ANY_TEXT, width=WIDTHS)
+def test_no_line_is_wider_than_the_terminal(words, width):
+    assert max(map(cell_len, text(everywhere(words), width=width).split("\n"))) <= width
+
+
+@settings(deadline=None)
+@given(words=st.text(max_size=300), width=WIDTHS)
+def test_nothing_is_lost_where_lines_are_wrapped(words, width):
+    """All that a wrapped line misses is white space."""
+    document = text(report(failed(title=words, remediation=words)), width=width)
+    assert without_spaces(document).count(without_spaces(visible(words))) >= 2
+    assert without_spaces(one_line(words)) in without_spaces(document)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_colour_changes_no_word(sample):
+    coloured = text(SAMPLES[sample], color=True)
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == text(SAMPLES[sample])
+
+
+def test_a_terminal_too_narrow_for_words_is_taken_as_forty_cells_wide():
+    assert text(SAMPLES["failures"], width=1) == text(SAMPLES["failures"], width=40)
+
+
+@pytest.mark.parametrize("status", Status)
+def test_the_status_of_a_check_is_a_word(status):
+    line = next(line for line in text(report(verdict(status))).splitlines() if "app-deletion" in line)
+    assert line.split()[:3] == [status.name, "high", "app-deletion-by-admin-clients"]
+
+
+def test_every_check_says_what_was_examined():
+    document = text(SAMPLES["several-environments"])
+    lines = [line for line in document.splitlines() if re.match(r"  (PASS|FAIL|ERROR|SKIP) ", line)]
+    assert len(lines) == len(SAMPLES["several-environments"].verdicts)
+    assert all(re.search(r" · \d+ examined, \d+ exceptions?$", line) for line in lines)
+
+
+def test_nothing_to_judge_is_told_apart_from_all_was_right():
+    assert "· no occurrences" in text(SAMPLES["no-occurrences"])
+    assert "no occurrences" not in text(SAMPLES["all-pass"])
+
+
+def test_an_error_on_no_records_is_not_called_no_occurrences():
+    silent = outcome(Status.ERROR, code="evidence.silent", population=0)
+    assert "no occurrences" not in text(report(verdict(Status.ERROR, outcomes=(silent,))))
+
+
+def test_what_was_not_read_is_called_not_examined():
+    assert "never-asked · not examined" in text(SAMPLES["errors"])
+
+
+def test_a_passing_check_takes_no_more_than_its_name_and_title():
+    document = text(report(verdict()))
+    assert "remediation" not in document
+    assert "expected" not in document
+
+
+def test_expectations_that_hold_are_not_explained():
+    assert "3 of 3" not in text(SAMPLES["undecided"])
+    assert "2 of 3 (low): that" in text(SAMPLES["undecided"])
+
+
+def test_the_first_exceptions_are_listed_and_the_others_counted():
+    document = text(SAMPLES["long-lists"])
+    assert document.count("Legacy importer") == 5
+    assert "40 more" in document
+
+
+def test_a_caveat_of_several_checks_is_said_once():
+    caveats = ("DaVinci users are not counted.",)
+    document = text(report(verdict(caveats=caveats), verdict(check="other", caveats=caveats)))
+    assert document.count(caveats[0]) == 1
+
+
+def test_a_query_says_why_it_is_not_complete_and_what_to_do():
+    document = text(SAMPLES["errors"])
+    assert "2 requests, 100 records, not complete: PingOne answered 403 to the second page" in document
+    assert "never begun" in document
+    assert "c-1, c-2, c-3, c-4, c-5, …" in document
+
+
+def test_the_last_line_sums_up():
+    assert text(SAMPLES["failures"], width=200).splitlines()[-1] == (
+        "3 checks: 1 passed, 2 failed, 0 errors, 0 skipped · 3 requests, 134 records"
+        " · exit 2: 2 checks failed at or above low"
+    )
+    assert text(report(verdict(), exit_reason=""), width=200).splitlines()[-1].endswith("· exit 0")
+
+
+def test_the_first_line_says_that_the_tenant_is_simulated():
+    assert text(SAMPLES["simulated"]).startswith("Simulated: ")
+    assert text(SAMPLES["given"]).startswith("Given: the records come from records/a.json")
+
+
+def test_a_run_of_nothing_says_so():
+    assert "No check was selected" in text(report())
+    assert "No check was selected" not in text(report(problems=problems()))
+
+
+LINE = st.text(st.sampled_from("ab \t漢é🙂"), max_size=30)
+
+
+@settings(deadline=None)
+@given(before=LINE, marked=LINE, after=LINE, row=st.integers(min_value=1, max_value=99_999))
+def test_carets_stand_beneath_what_is_meant(before, marked, after, row):
+    """In terminal cells: an ideograph takes two, a tab is shown as one."""
+    snippet = f"{before}{marked}{after}|"
+    start, end = len(before) + 1, len(before + marked) + 1
+    mistake = Diagnostic(
+        code="a.b",
+        summary="Wrong",
+        location=Location(file="f", line=row, column=start, end_line=row, end_column=end, snippet=snippet),
+    )
+    *_, source, carets = render_diagnostics([mistake], width=200).splitlines()
+    gutter = f"  {row} | "
+    assert source == gutter + snippet.replace("\t", " ")
+    assert len(carets) - len(carets.lstrip()) == cell_len(gutter + before.replace("\t", " "))
+    assert carets.strip() == "^" * max(cell_len(marked.replace("\t", " ")), 1)
+
+
+@settings(deadline=None)
+@given(
+    length=st.integers(min_value=0, max_value=400),
+    start=st.integers(min_value=0, max_value=400),
+    width=WIDTHS,
+)
+def test_of_a_long_line_the_part_that_is_meant_is_in_sight(length, start, width):
+    snippet = f"{'字' * start}needle{'y' * length}"
+    location = Location(file="f", line=1, column=start + 1, end_line=1, end_column=start + 7, snippet=snippet)
+    *_, source, carets = render_diagnostics(
+        [Diagnostic(code="a.b", summary="Wrong", location=location)], width=width
+    ).splitlines()
+    assert carets == " " * cell_len(source[: source.index("needle")]) + "^" * 6
+    assert cell_len(source) <= width
+
+
+@settings(deadline=None)
+@given(words=ANY_TEXT, width=WIDTHS)
+def test_a_mistake_fits_the_terminal_and_is_harmless(words, width):
+    mistake = Diagnostic(code="a.b", summary=words, detail=words, help=words, subject=words)
+    document = render_diagnostics([mistake], width=width)
+    assert visible(document) == document
+    assert max(map(cell_len, document.split("\n"))) <= width
+
+
+def test_a_detail_can_not_pass_for_another_mistake():
+    forged = Diagnostic(code="a.b", summary="Wrong", detail="so\nError: forged", help="so\nError: forged")
+    lines = render_diagnostics([forged]).splitlines()
+    assert [line for line in lines if line.startswith("Error:")] == ["Error: Wrong [a.b]"]
