@@ -80,14 +80,14 @@ def _usage_error(error: click.UsageError) -> None:
         click.echo(f"Help: {error.ctx.command_path} --help", err=True)
 
 
-@click.version_option(__version__, message="auditor %(version)s")
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog=_EPILOG,
 )
-def main() -> None:
-    r"""
+@click.version_option(__version__, message="auditor %(version)s")
+def main() -> None:  # noqa: D301  # \b is click's mark for a paragraph that is not wrapped
+    """
     Prove how a PingOne tenant behaves.
 
     Policies in YAML say what must hold; they become SCIM queries, PingOne is read, the answers are judged,

@@ -21,7 +21,7 @@ from auditor.jmes import (
 )
 from auditor.jmes.functions import AS_OF
 from auditor.jmes.lexer import MAX_CHARACTERS, MAX_NESTING
-from auditor.jmes.tree import Call, Field, Literal, Placeholder
+from auditor.jmes.tree import Call, Field, Literal, Placeholder, Reference
 from auditor.model.diagnostic import Mistake
 from auditor.model.source import Address
 from auditor.model.value import Value
@@ -134,6 +134,16 @@ def test_a_long_chain_is_not_deep(mark):
 
     assert render(node) == text
     assert compile(node).search({"a": 1}) in (None, 1)
+
+
+@pytest.mark.parametrize(
+    "text", [f"`{'9' * 309}`", f"`-{'9' * 5000}`", f"a[{'9' * 400}]", "`1e999`", "`-Infinity`"]
+)
+def test_a_number_that_is_not_finite_is_refused(text):
+    with pytest.raises(Mistake) as raised:
+        parse(text)
+
+    assert raised.value.code == "jmes.number-out-of-range"
 
 
 def test_a_value_that_nests_deeper_than_the_machine_allows_is_an_error_and_not_a_crash():
@@ -367,6 +377,20 @@ def test_operands_that_were_null_are_named_once_for_many_elements():
 
 
 # --- evaluation
+
+
+def test_merge_refuses_what_is_no_object_in_every_place():
+    """jmespath.py lets all but the first argument through, and merges `["ab"]` as the key a."""
+    with pytest.raises(EvaluationError) as raised:
+        compile(parse("merge(a, b)")).search({"a": {}, "b": ["ab"]})
+
+    assert raised.value.code == "jmes.type-error"
+    assert raised.value.span == (9, 10)
+
+
+def test_a_tree_that_the_parser_does_not_make_is_a_defect_and_no_policy_error():
+    with pytest.raises(AssertionError, match="let no such node through"):
+        compile(Reference(Field("a"))).search({"a": 1})
 
 
 def test_an_expression_holds_no_state_between_values():

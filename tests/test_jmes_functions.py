@@ -112,7 +112,7 @@ def test_the_example_of_each_function_holds(name):
 
 SAMPLES: dict[str, Any] = {
     "any": "a",
-    "key": "a",
+    "boolean, number or string": "a",
     "number": 1,
     "string": "a",
     "number or string": 1,

@@ -234,9 +234,9 @@ _SEVERITY_RANK: Final = {"info": 0, "low": 1, "medium": 2, "high": 3, "critical"
 
 _EXPECTED: Final = {
     "every": "true of every record: {}",
-    "none": "nothing from: {}",
-    "some": "something from: {}",
-    "that": "true of the list: {}",
+    "none": "nothing is yielded by: {}",
+    "some": "something is yielded by: {}",
+    "that": "true of the whole list: {}",
 }
 
 _DEFAULT_MESSAGES: Final = {

@@ -206,9 +206,7 @@ class Every:
         count = self.violations.total
         return Finding(
             status=Status.FAIL if count else Status.PASS,
-            observed=f"false of {count} of {self.records} records"
-            if count
-            else f"true of all {self.records} records",
+            observed=f"{'false' if count else 'true'} of {count or self.records} of {self.records} records",
             violations=self.violations,
             undecided=self.undecided,
             skipped=self.skipped,

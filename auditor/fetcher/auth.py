@@ -99,7 +99,7 @@ def missing_credentials(environment: Environment) -> FetchError:
     needed = ", ".join(environment.missing) or "credentials"
     return FetchError(
         "credentials.missing",
-        f'The environment "{environment.name}" can not be asked: {needed} is not set.',
+        f'The environment "{environment.name}" can not be asked. Not set: {needed}.',
         "Set the environment variables, or try the built-in simulator first: --simulate.",
     )
 

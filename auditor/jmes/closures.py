@@ -260,14 +260,9 @@ def comparison_with(
     return run
 
 
-def first_not_null(arguments: list[Run]) -> Run:
-    """Make `not_null(…)`, for which an undecided argument matters only after nulls."""
-
-    def run(value: JSON, missing: Missing | None) -> Any:
-        results = [argument(value, missing) for argument in arguments]
-        return next((result for result in results if result is not None), None)
-
-    return run
+def call_with_default(arguments: list[Run], function: Callable[..., Any]) -> Run:
+    """Make a call of which the function itself knows what an undecided argument means."""
+    return lambda value, missing: function(*[argument(value, missing) for argument in arguments])
 
 
 def call_of_one(argument: Run, function: Callable[..., Any], fail: Failure) -> Run:

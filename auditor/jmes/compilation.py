@@ -257,9 +257,9 @@ class _Compiler:
                 arguments.append(closures.constant(None))
             else:
                 arguments.append(self._argument(node, position, parameter, argument))
-        if parameters[0].null is NullRule.DEFAULT:
-            return closures.first_not_null(arguments)
         run, fail = self._runner(function), partial(_failure, node)
+        if parameters[0].null is NullRule.DEFAULT:
+            return closures.call_with_default(arguments, run)
         if columns:
             return closures.call_of_many(arguments, columns, function.column_of, run, fail)
         if len(arguments) == 1:

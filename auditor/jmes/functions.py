@@ -1,8 +1,9 @@
 """
 The functions of the dialect, as one table: what they take and give, and what null means to them.
 
-The first 26 are those of JMESPath, with the results of jmespath.py 1.1 in every case. The others are what
-audits need and the standard lacks. Documentation, type checks and evaluation all read this table.
+The first 26 are those of JMESPath, with the results of jmespath.py 1.1; but `merge` refuses what is no object
+in every place, as the specification says, and not in the first alone. The others are what audits need and the
+standard lacks. Documentation, type checks and evaluation all read this table.
 """
 
 from __future__ import annotations

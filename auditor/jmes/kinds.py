@@ -152,7 +152,7 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 
 
 def _pattern(text: str) -> Any:
-    import re2  # type: ignore[import-untyped]  # noqa: PLC0415  # 10 ms that only `matches` is worth
+    import re2  # type: ignore[import-untyped]  # 10 ms that only `matches` is worth
 
     options = re2.Options()
     options.log_errors = False
@@ -167,7 +167,9 @@ def _pattern(text: str) -> Any:
 
 
 ANY: Final = Kind(name="any")
-BOOLEAN_NUMBER_OR_STRING: Final = Kind(name="key", types=("string", "number", "boolean"))
+BOOLEAN_NUMBER_OR_STRING: Final = Kind(
+    name="boolean, number or string", types=("string", "number", "boolean")
+)
 NUMBER_OR_STRING: Final = Kind(name="number or string", types=("number", "string"))
 NUMBER: Final = Kind(name="number", types=("number",))
 STRING: Final = Kind(name="string", types=("string",))

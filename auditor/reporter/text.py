@@ -47,10 +47,11 @@ def render(report: Report, *, width: int, color: bool) -> str:
     page.put(_run_line(report), "dim")
     if wording.nothing_selected(report):
         page.section(wording.NOTHING_SELECTED)
+    reasons: set[tuple[str, str]] = set()
     for verdicts in wording.groups(report):
         page.section(wording.heading(verdicts[0]))
         for verdict in verdicts:
-            _put_verdict(page, verdict)
+            _put_verdict(page, verdict, reasons)
         for caveat in wording.caveats(verdicts):
             page.put(caveat, "dim", head=f"  {'caveat':15}  ")
     if report.asked:
@@ -85,7 +86,8 @@ def _run_line(report: Report) -> str:
     return one_line(f"run {report.run_id}{as_of} · auditor {report.tool_version}")
 
 
-def _put_verdict(page: Page, verdict: Verdict) -> None:
+def _put_verdict(page: Page, verdict: Verdict, reasons: set[tuple[str, str]]) -> None:
+    """Write one verdict; an error for a reason that was told before (*reasons*) is not told again."""
     label = " · no occurrences" if wording.no_occurrences(verdict) else ""
     page.put(
         f"{one_line(verdict.check)} · {wording.examined(verdict)}{label}",
@@ -93,8 +95,14 @@ def _put_verdict(page: Page, verdict: Verdict) -> None:
         head_style=_STATUS_STYLES[verdict.status],
     )
     page.put(one_line(verdict.title), "dim", head=f"{'':19}")
-    if verdict.status is not Status.PASS:
+    if verdict.status is Status.PASS:
+        return
+    why = (verdict.code, verdict.reason)
+    if verdict.status is Status.ERROR and why in reasons and not verdict.exceptions:
+        page.facts((("reason", f"as above [{verdict.code}]"),))
+    else:
         page.facts(wording.facts(verdict, violations=VIOLATIONS))
+    reasons.add(why)
 
 
 def _variable_line(variable: VariableUse) -> str:

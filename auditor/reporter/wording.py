@@ -146,11 +146,11 @@ def facts(verdict: Verdict, *, violations: int) -> Iterator[Fact]:
 
 
 def _outcome(outcome: Outcome, verdict: Verdict, which: str, limit: int) -> Iterator[Fact]:
-    yield "expectation", f"{which}{outcome.form}: {one_line(outcome.expression)}"
+    yield "expected", f"{which}{one_line(outcome.expected)}"
     if outcome.reason != verdict.reason:
         yield "because", f"{one_line(outcome.reason)} [{outcome.code}]"
-    yield "expected", one_line(outcome.expected)
-    yield "observed", one_line(outcome.observed)
+    if outcome.observed.casefold() not in verdict.reason.casefold():
+        yield "observed", one_line(outcome.observed)
     if outcome.undecided:
         yield "undecided", f"{outcome.undecided} of {quantity(outcome.population, 'record')}"
     lines = [f"- {violation(found)}" for found in outcome.violations[:limit]]
@@ -173,7 +173,7 @@ def answer(asked: Asked) -> str:
         return "never begun"
     brought = f"{quantity(end.requests, 'request')}, {quantity(end.records, 'record')}"
     if end.failure:
-        return f"{brought}, not complete: {one_line(end.failure.reason)} [{end.failure.code}]"
+        return f"{brought}, not complete [{end.failure.code}]"
     return f"{brought}, complete ({end.assurance})"
 
 
@@ -184,8 +184,6 @@ def query(asked: Asked) -> Iterator[Fact]:
     yield "answer", answer(asked)
     if asked.end is None:
         return
-    if asked.end.failure:
-        yield "help", asked.end.failure.help
     for warning in asked.end.warnings:
         yield "warning", one_line(warning)
     ids = asked.end.correlation_ids

@@ -15,7 +15,7 @@ from auditor.simulator.rhythm import from_ms
 RECORDS_URL: Final = "https://api.pingone.example/v1"
 
 # Of 4096 events, which have which oddity of captured logs. Events that make an identity active keep their
-# resources, so that counts can be derived from the log.
+# resources, so that counts can be derived from the log, and so do events that name no actor.
 ODDITIES: Final = {
     "webhook_form": range(8),  # no createdAt, correlationId, _links or description of the action
     "without_resources": range(8, 20),
@@ -172,7 +172,7 @@ class Cast:
             event["actors"] = actors
         title = deed.action.replace("_", " ").replace(".", " ").title()
         event["action"] = {"type": deed.action, "description": title}
-        if odd not in ODDITIES["without_resources"] or deed.action in script.ACTIVE:
+        if odd not in ODDITIES["without_resources"] or deed.doer == "nobody" or deed.action in script.ACTIVE:
             event["resources"] = self._resources(happening, odd)
         event["result"] = {
             "status": "FAILED" if deed.action in script.UNSUCCESSFUL else "SUCCESS",

@@ -29,6 +29,7 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:?\d\d)", re.ASCII)
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _OPERATORS: Final = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le", "in", "pr"})
 _DEPTH: Final = 40
 
@@ -348,7 +349,7 @@ def _comparable(rule: Attribute) -> Callable[[Any], Any]:
         case "instant":
             return lambda value: read_instant(value) if isinstance(value, str) else None
         case "number":
-            return lambda value: float(value) if isinstance(value, int | float | str) else None
+            return lambda value: float(value) if _NUMBER.fullmatch(str(value)) else None
         case "boolean":
             return lambda value: value if isinstance(value, bool) else None
     if rule.case_exact:
