@@ -362,7 +362,9 @@ def _progress(event: Page | QueryEnd) -> None:
     if isinstance(event, Page):
         return
     how = f"complete ({event.assurance})" if event.complete else "NOT complete"
-    click.echo(f"{event.query}: {event.pages} pages, {event.records} records, {how}", err=True)
+    pages = f"{event.pages} {'page' if event.pages == 1 else 'pages'}"
+    records = f"{event.records} {'record' if event.records == 1 else 'records'}"
+    click.echo(f"{event.query}: {pages}, {records}, {how}", err=True)
 
 
 def _say_exit(report: Report) -> None:

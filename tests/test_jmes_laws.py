@@ -135,7 +135,7 @@ def parsed(text: str) -> Any:
 # --- the laws of JMESPath
 
 
-@settings(bounded, max_examples=2500)
+@settings(bounded, max_examples=1200)
 @given(texts, documents)
 @example("a == b", {"a": 1, "b": True})
 @example("contains(@, `1`)", [True])
@@ -200,7 +200,7 @@ STRICTER = {
 """What is refused on purpose although jmespath.py accepts it until it is evaluated, or for ever."""
 
 
-@settings(bounded, max_examples=3000)
+@settings(bounded, max_examples=1500)
 @given(st.lists(st.sampled_from(TOKENS), max_size=10).map("".join))
 @example("contains(a b)")
 @example("{a: a b: b}")

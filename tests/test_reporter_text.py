@@ -108,7 +108,7 @@ def test_a_caveat_of_several_checks_is_said_once():
 
 def test_a_query_says_that_it_is_not_complete():
     document = text(SAMPLES["errors"])
-    assert "2 requests, 100 records, not complete [evidence.incomplete]" in document
+    assert "2 requests, 100 records, not complete [query.refused]" in document
     assert "never begun" in document
     assert "c-1, c-2, c-3, c-4, c-5, …" in document
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Final, TypeAlias
 
 from auditor.model.diagnostic import Diagnostic, Level
-from auditor.model.instant import format_instant
+from auditor.model.instant import format_instant, parse_instant
 from auditor.model.source import Address, Location
 from auditor.model.verdict import Asked, Outcome, Report, Status, Verdict, Violation
 from auditor.reporter.neutral import one_line, shorten, visible
@@ -115,15 +115,20 @@ def place(location: Location | None, address: Address | None) -> str:
 
 def violation(found: Violation) -> str:
     """
-    Return one exception as instant, identity and message, in one line.
+    Return one exception as instant, identity and message, in one line; an identity that is an instant alone.
 
     This is the only place where a report for people speaks of a record, so it is here that a report without
     personal data has to differ. The record itself stands in the JSON document alone.
     """
-    instant = format_instant(found.at) if found.at else ""
-    return "  ".join(
-        filter(None, (instant, *map(one_line, (found.identity, found.message, found.link or ""))))
-    )
+    instant = format_instant(found.at) if found.at and not _is_instant(found.identity) else ""
+    return "  ".join(filter(None, (instant, one_line(found.identity), one_line(found.message))))
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        return bool(parse_instant(text))
+    except ValueError:
+        return False
 
 
 def facts(verdict: Verdict, *, violations: int) -> Iterator[Fact]:
