@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -69,6 +70,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough. Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception:  # noqa: BLE001  # the last place where a bug can be told from a finding
+        traceback.print_exc()
+        click.echo(
+            "auditor: This is a bug of the auditor; please report it with the lines above (exit 1)", err=True
+        )
+        return 1
     return result if isinstance(result, int) else 0
 
 
@@ -86,7 +93,7 @@ def _usage_error(error: click.UsageError) -> None:
     epilog=_EPILOG,
 )
 @click.version_option(__version__, message="auditor %(version)s")
-def main() -> None:  # noqa: D301  # \b is click's mark for a paragraph that is not wrapped
+def main() -> None:
     """
     Prove how a PingOne tenant behaves.
 
@@ -97,7 +104,7 @@ def main() -> None:  # noqa: D301  # \b is click's mark for a paragraph that is 
     First steps:   auditor init my-audit && cd my-audit && auditor check --simulate
     Before a run:  auditor validate, auditor plan
     The main job:  auditor check
-    """
+    """  # noqa: D301  # \b is click's mark for a paragraph that is not wrapped
 
 
 # Options that several commands share
@@ -164,6 +171,13 @@ _planning = _shared(
         multiple=True,
         help="Judge given records instead of a tenant's; repeatable.",
     ),
+)
+
+
+_simulated = _shared(
+    click.option("--seed", default=1, show_default=True, help="Seed of the simulated tenant."),
+    click.option("--events", default=5_000, show_default=True, help="Events of its last 30 days."),
+    click.option("--activities", metavar="FILE", help="Serve the events of a file as they are instead."),
 )
 
 
@@ -312,8 +326,7 @@ def plan(as_json: bool, out: str | None, detailed_exitcode: bool, **options: Any
 @_policies
 @_planning
 @click.option("--simulate", is_flag=True, help="Ask the built-in simulator instead of a tenant.")
-@click.option("--seed", default=1, show_default=True, help="Seed of the simulated tenant.")
-@click.option("--events", default=5_000, show_default=True, help="Events of the simulated tenant.")
+@_simulated
 @click.option(
     "--rate",
     "rates",
@@ -336,14 +349,16 @@ def plan(as_json: bool, out: str | None, detailed_exitcode: bool, **options: Any
     help="Least severity of a failed check that gives exit code 2.",
 )
 @_json
-def check(as_json: bool, simulate: bool, seed: int, events: int, **options: Any) -> int:
+def check(
+    as_json: bool, simulate: bool, seed: int, events: int, activities: str | None, **options: Any
+) -> int:
     """Read, judge and report: the main job. Also called apply."""
     from auditor import app
     from auditor.reporter import render
 
     if as_json:
         options["reports"] = (*options["reports"], "json=-")
-    simulation = app.Simulation(seed=seed, events=events) if simulate else None
+    simulation = app.Simulation(seed=seed, events=events, activities=activities) if simulate else None
     report = app.check(_job(simulation=simulation, **options), on_event=_progress)
     document = next((text.partition("=")[0] for text in options["reports"] if text.endswith("=-")), None)
     if document is not None and document in app.formats():
@@ -410,9 +425,7 @@ def schema(name: str | None, as_json: bool) -> int:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
 @click.option("--port", default=8765, show_default=True, help="Port to listen on; 0 takes a free one.")
-@click.option("--seed", default=1, show_default=True, help="Seed of the tenant.")
-@click.option("--events", default=5_000, show_default=True, help="Events of the tenant's last 30 days.")
-@click.option("--activities", metavar="FILE", help="Serve the events of a file as they are.")
+@_simulated
 @click.option("--as-of", metavar="INSTANT", help="The simulator's clock at its start (default: now).")
 @click.option(
     "--hot-span",
@@ -428,16 +441,17 @@ def schema(name: str | None, as_json: bool) -> int:
     multiple=True,
     help="Misbehave; repeatable. `--fault help` lists them.",
 )
-def simulate(**options: Any) -> int:
+def simulate(seed: int, events: int, activities: str | None, **options: Any) -> int:
     """Run a PingOne on a loopback port, until it is interrupted."""
     from auditor import app
 
     if "help" in options["faults"]:
         _out("".join(f"{name:24} {what}\n" for name, what in app.faults().items()))
         return 0
-    problem = app.simulate(app.SimulatorJob(**options), announce=_out)
-    if problem is not None:
-        _mistakes((problem,))
+    simulation = app.Simulation(seed=seed, events=events, activities=activities)
+    problems = app.simulate(app.SimulatorJob(simulation=simulation, **options), announce=_out)
+    if problems:
+        _mistakes(problems)
     return 0
 
 

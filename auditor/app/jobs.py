@@ -23,11 +23,11 @@ from auditor.model.value import JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Simulation:
-    """A tenant of the built-in simulator: `seed` and `events` make it, or `records` are served as they are."""
+    """A tenant of the built-in simulator: made from `seed` and `events`, or serving a file of events as it is."""
 
     seed: int = 1
     events: int = 5_000
-    records: str | None = None
+    activities: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,22 +127,29 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
     return Checked(planned, tuple(problems))
 
 
+def instant_of(job: Job) -> Checked[datetime]:
+    """Return the instant that the job itself names, if it does."""
+    if job.as_of is None:
+        return Checked(None)
+    try:
+        return Checked(parse_instant(job.as_of))
+    except ValueError as error:
+        problem = Diagnostic(
+            code="option.bad-instant",
+            summary="Bad instant",
+            detail=f"{error}.",
+            help="Write it as 2026-11-21T09:00:00Z.",
+            subject="--as-of",
+        )
+        return Checked(None, (problem,))
+
+
 def _as_of(
     job: Job, given: Mapping[str, tuple[JSON, ...]] | None, catalogue: Catalogue, now: datetime
 ) -> Checked[datetime]:
     """Return the instant that windows count from: as told, just after the newest given record, or now."""
     if job.as_of is not None:
-        try:
-            return Checked(parse_instant(job.as_of))
-        except ValueError as error:
-            problem = Diagnostic(
-                code="option.bad-instant",
-                summary="Bad instant",
-                detail=f"{error}.",
-                help="Write it as 2026-11-21T09:00:00Z.",
-                subject="--as-of",
-            )
-            return Checked(None, (problem,))
+        return instant_of(job)
     if given is None:
         return Checked(now)
     newest = max(_instants(given, catalogue), default=None)

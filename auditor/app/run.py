@@ -11,8 +11,8 @@ from datetime import datetime
 from auditor import __version__, config, fetcher, scim
 from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
-from auditor.app.jobs import Job, Planned, bad_option, plan
-from auditor.app.simulation import Tenant, installed, tenant
+from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
+from auditor.app.simulation import Tenant, make_world, tenant
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.evidence import Page, QueryEnd
@@ -73,10 +73,14 @@ class _Run:
     def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Page | QueryEnd], None]) -> Report:
         rates = _rates(self.job)
         problems += rates.diagnostics
-        simulation = None if self.job.records else self.job.simulation
-        if simulation is not None and (missing := installed()) is not None:
-            return self.concluded((), (*problems, missing))
-        with tenant(simulation, self.job.as_of, self.started) as answering:
+        as_of = instant_of(self.job)
+        world = None
+        if self.job.simulation is not None and not self.job.records:
+            made = make_world(self.job.simulation, as_of.value or self.started)
+            problems, world = problems + made.diagnostics, made.value
+            if world is None:
+                return self.concluded((), problems)
+        with tenant(world, as_of.value, self.started) as answering:
             checked = plan(self.job, answering.clock(), answering.simulated)
             problems += checked.diagnostics
             self.planned = checked.value

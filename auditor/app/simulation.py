@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from auditor import config
 from auditor.app.clock import wall_clock
 from auditor.app.jobs import Simulation
-from auditor.model.diagnostic import Diagnostic
+from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.environment import Credentials, Environment
 from auditor.model.instant import Duration, parse_instant
 from auditor.model.secret import Secret
@@ -31,38 +31,26 @@ class Tenant:
 
 
 @contextmanager
-def tenant(simulation: Simulation | None, as_of: str | None, started: datetime) -> Iterator[Tenant]:
+def tenant(world: World | None, as_of: datetime | None, started: datetime) -> Iterator[Tenant]:
     """
-    Say who answers while the block runs: the project's environments, or a simulator.
+    Say who answers while the block runs: the project's environments, or a simulated world.
 
     A simulated tenant lives at the instant *as_of*, and its time goes on from there.
     """
-    if simulation is None:
+    if world is None:
         yield Tenant(clock=wall_clock)
         return
-    shift = timedelta()
-    if as_of is not None:
-        with suppress(ValueError):
-            shift = parse_instant(as_of) - started
+    from auditor import simulator
+
+    shift = as_of - started if as_of else timedelta()
 
     def clock() -> datetime:
         return wall_clock() + shift
 
-    with _answering(simulation, clock, started + shift) as simulated:
-        # Its rate limits are off, so there is nothing to be polite to.
-        groups = {kind.rate.group for kind in config.shipped_kinds().values()}
-        yield Tenant(clock=clock, simulated=simulated, rates=dict.fromkeys(groups, 0.0))
-
-
-@contextmanager
-def _answering(simulation: Simulation, clock: Callable[[], datetime], now: datetime) -> Iterator[Environment]:
-    from auditor import simulator  # an extra: starlette and uvicorn
-
-    world = simulator.World.generate(seed=simulation.seed, events=simulation.events, now=now)
     settings = simulator.Settings()
     application = simulator.create_app(world, config.shipped_kinds(), settings, clock)
     with simulator.serve(application) as running:
-        yield Environment(
+        simulated = Environment(
             name="simulated",
             id=world.environment_id,
             api_url=running.api_url,
@@ -74,17 +62,46 @@ def _answering(simulation: Simulation, clock: Callable[[], datetime], now: datet
                 client_secret=Secret(settings.client_secret),
             ),
         )
+        # Its rate limits are off, so there is nothing to be polite to.
+        groups = {kind.rate.group for kind in config.shipped_kinds().values()}
+        yield Tenant(clock=clock, simulated=simulated, rates=dict.fromkeys(groups, 0.0))
 
 
-def installed() -> Diagnostic | None:
-    """Return what to do where the simulator's libraries are not installed."""
-    if all(find_spec(name) for name in ("starlette", "uvicorn")):
-        return None
+def make_world(simulation: Simulation, now: datetime) -> Checked[World]:
+    """Make the tenant of a simulation, or say what keeps it from being made."""
+    if not all(find_spec(name) for name in ("starlette", "uvicorn")):
+        missing = Diagnostic(
+            code="simulator.not-installed",
+            summary="Simulator not installed",
+            detail="The simulator needs starlette and uvicorn, which are an extra of this program.",
+            help="Install them: pip install 'auditor[simulator]'",
+            subject="simulator",
+        )
+        return Checked(None, (missing,))
+    from auditor import simulator
+
+    try:
+        if simulation.activities is None:
+            return Checked(simulator.World.generate(simulation.seed, simulation.events, now))
+        given = config.read_records([f"activities={simulation.activities}"], config.shipped_kinds())
+        if given.value is None:
+            return Checked(None, given.diagnostics)
+        events = given.value["activities"]
+        return Checked(simulator.World.from_records(events, environment_id=SERVED_ENVIRONMENT, now=now))
+    except ValueError as error:
+        return Checked(None, (_not_started(str(error)),))
+
+
+SERVED_ENVIRONMENT: Final = "00000000-0000-4000-8000-000000000001"
+"""Identifier of the environment whose events come from a file."""
+
+
+def _not_started(reason: str) -> Diagnostic:
     return Diagnostic(
-        code="simulator.not-installed",
-        summary="Simulator not installed",
-        detail="The simulator needs starlette and uvicorn, which are an extra of this program.",
-        help="Install them: pip install 'auditor[simulator]'",
+        code="simulator.not-started",
+        summary="Simulator not started",
+        detail=f"{reason}.",
+        help="Mend the option, or take another port with --port.",
         subject="simulator",
     )
 
@@ -93,66 +110,46 @@ def installed() -> Diagnostic | None:
 class SimulatorJob:
     """What `auditor simulate` is asked for."""
 
+    simulation: Simulation
     host: str
     port: int
-    seed: int
-    events: int
-    activities: str | None
     as_of: str | None
     hot_span: str
     faults: Sequence[str]
 
 
-def simulate(job: SimulatorJob, announce: Callable[[str], None]) -> Diagnostic | None:
+def simulate(job: SimulatorJob, announce: Callable[[str], None]) -> tuple[Diagnostic, ...]:
     """
     Run the simulator in the foreground until it is interrupted.
 
     *announce* is given, once it listens, the environment variables that lead an auditor to it. Result: what
     kept it from starting, if anything did.
     """
-    if (problem := installed()) is not None:
-        return problem
-    from auditor import simulator
-
     started = wall_clock()
     try:
         now = parse_instant(job.as_of) if job.as_of else started
         hot_span = timedelta(seconds=Duration.parse(job.hot_span).seconds)
+        world = make_world(job.simulation, now)
+        if world.value is None:
+            return world.diagnostics
+        from auditor import simulator
+
         faults = tuple(simulator.Fault.parse(text) for text in job.faults)
-        world = _world(job, now)
-        shift = now - started
         settings = simulator.Settings(hot_span=hot_span, faults=faults)
+        shift, environment_id = now - started, world.value.environment_id
         application = simulator.create_app(
-            world, config.shipped_kinds(), settings, lambda: wall_clock() + shift
+            world.value, config.shipped_kinds(), settings, lambda: wall_clock() + shift
         )
         simulator.run(
             application,
             job.host,
             job.port,
-            lambda running: announce(_announcement(running, world.environment_id, settings)),
+            lambda running: announce(_announcement(running, environment_id, settings)),
         )
     except (ValueError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Diagnostic(
-            code="simulator.not-started",
-            summary="Simulator not started",
-            detail=f"{reason}.",
-            help="Mend the option, or take another port with --port.",
-            subject="auditor simulate",
-        )
-    return None
-
-
-def _world(job: SimulatorJob, now: datetime) -> World:
-    from auditor import simulator
-
-    if job.activities is None:
-        return simulator.World.generate(seed=job.seed, events=job.events, now=now)
-    given = config.read_records([f"activities={job.activities}"], config.shipped_kinds())
-    if given.value is None:
-        raise ValueError(given.diagnostics[0].detail.rstrip("."))
-    environment_id = "00000000-0000-4000-8000-000000000001"
-    return simulator.World.from_records(given.value["activities"], environment_id=environment_id, now=now)
+        told = isinstance(error, OSError) and error.strerror
+        return (_not_started(told or str(error)),)
+    return ()
 
 
 def _announcement(running: Running, environment_id: str, settings: Settings) -> str:
