@@ -119,7 +119,7 @@ class Expression:
 
 def compile(node: Node, *, as_of: datetime | None = None) -> Expression:  # noqa: A001  # as `re.compile`
     """
-    Compile an expression; *as_of* is the instant of the audit, for `age_days`.
+    Compile an expression; *as_of* is the instant of the audit (aware), for `age_days`.
 
     Raises:
         Mistake: `jmes.unresolved-placeholder` or `jmes.no-clock`.

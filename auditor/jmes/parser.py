@@ -388,7 +388,8 @@ class _Parser:
     def _unexpected(self, wanted: str) -> Mistake:
         """Return the mistake that the next token is something else than wanted."""
         token = self._next
-        found = f"{token.text} stands here" if token.kind != "end" else "the expression ends here"
+        shown = token.text if len(token.text) <= 40 else f"{token.text[:39]}…"
+        found = f"{shown} stands here" if token.kind != "end" else "the expression ends here"
         return Mistake(
             "jmes.syntax",
             "the expression ends too early" if token.kind == "end" else "this cannot stand here",
@@ -414,7 +415,7 @@ class _Parser:
                 return f'write a field\'s name as it is, or between double quotes: ."{token.value}"'
             case "name" | "quoted" | "literal" | "placeholder" if wanted == "a number or *":
                 return "after a value, brackets take a number, *, or a filter: list[?condition]"
-            case "(":
+            case "(" if wanted == "an operator":
                 return "only a function's name can be called"
             case ")" | "]" | "}" if wanted == "an operator":
                 return f"remove it, or open it with {dict(zip(')]}', '([{', strict=True))[token.kind]}"
