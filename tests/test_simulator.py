@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +21,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from auditor.model.resource import ResourceKind
-from auditor.simulator import Running, Settings, World, create_app, serve
+from auditor.simulator import Running, Settings, World, create_app, run, serve
 from tests.support import ROOT
 
 SPEC = Path(__file__).parent / "spec" / "simulator"
@@ -725,6 +729,7 @@ def test_environments_share_the_limit_of_their_licence():
         assert statuses(client, "activities", 2, filter=RANGE) == [200, 429]
 
 
+@pytest.mark.slow
 def test_a_limit_is_over_when_its_time_is():
     with simulated(Settings(rate_limits={"rlgAuditRps": "1/s"}, allow_listed=True)) as client:
         assert statuses(client, "activities", 2, filter=RANGE) == [200, 429]
@@ -737,6 +742,37 @@ def test_a_limit_is_over_when_its_time_is():
 def test_a_rate_that_can_not_be_read_is_an_error():
     with pytest.raises(ValueError, match="ten a second"):
         create_app(WORLD, CATALOGUE, Settings(rate_limits={"rlgAuditRps": "ten a second"}), lambda: NOW)
+
+
+# --- in the foreground ----------------------------------------------------------------------------------
+
+FOREGROUND = """
+from datetime import UTC, datetime
+from auditor.simulator import Settings, World, create_app, run
+
+now = datetime(2026, 11, 21, tzinfo=UTC)
+app = create_app(World.generate(7, 10, now), {}, Settings(), lambda: now)
+run(app, "127.0.0.1", 0, started=lambda running: print(running.api_url, flush=True))
+print(len(app.state.simulator.seen), flush=True)
+"""
+
+
+def test_an_interrupt_ends_a_simulator_in_the_foreground_cleanly():
+    command = [sys.executable, "-W", "error", "-c", FOREGROUND]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert httpx.get(f"{url}/environments/x/activities", verify=TLS).status_code == 401
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
+    assert rest == "0\n", "requests are not kept"
+
+
+def test_an_address_that_is_taken_is_an_error():
+    app = create_app(WORLD, CATALOGUE, Settings(), lambda: NOW)
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        run(app, "127.0.0.1", taken.getsockname()[1])
 
 
 # --- descriptors ----------------------------------------------------------------------------------------

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from joserfc import jwt
-from joserfc.jwk import KeySet, OctKey, RSAKey
+from joserfc.jwk import OctKey, RSAKey
 
 from auditor.simulator import AuthMethod, Settings, create_app, serve
 from tests.test_simulator import CATALOGUE, NOW, RANGE, SPEC, TLS, WORLD, Client, read_yaml, simulated
@@ -74,10 +74,11 @@ def test_refuses_with_an_oauth_error(case: dict[str, Any]):
             auth=tuple(basic) if basic else None,
             headers=case.get("headers", {}),
         )
+    sent = "authorization" in answer.request.headers
     assert answer.status_code == case["status"]
     assert answer.json()["error"] == case["error"]
     assert "code" not in answer.json(), "an OAuth error, not one of PingOne's"
-    assert ("www-authenticate" in answer.headers) == (case["status"] == 401 and basic is not None)
+    assert ("www-authenticate" in answer.headers) == (case["status"] == 401 and sent)
 
 
 def test_a_parameter_twice_is_an_invalid_request():

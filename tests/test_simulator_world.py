@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -46,6 +49,21 @@ def test_the_same_arguments_give_the_same_tenant_to_the_byte():
     one, other = (World.generate(11, 3_000, NOW) for _ in range(2))
     assert json.dumps(events(one)) == json.dumps(events(other))
     assert one.facts == other.facts
+
+
+def test_another_process_gives_the_same_tenant():
+    """Whatever the order of its sets."""
+    script = (
+        "import json; from datetime import *; from auditor.simulator import World;"
+        "from dataclasses import asdict;"
+        "w = World.generate(11, 300, datetime(2026, 11, 21, 10, 30, tzinfo=UTC));"
+        "print(json.dumps([[e.record for e in w.environments[0].events(0, 2**50)], asdict(w.facts)]))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "17"}
+    command = [sys.executable, "-c", script]
+    printed = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    world = World.generate(11, 300, NOW)
+    assert json.loads(printed) == json.loads(json.dumps([events(world), asdict(world.facts)]))
 
 
 def test_another_seed_gives_another_tenant():
@@ -98,6 +116,7 @@ def test_any_range_finds_what_a_look_at_every_event_finds(
     assert [entry.record["id"] for entry in PRODUCTION.events(low, high, actions)] == expected
 
 
+@pytest.mark.slow
 def test_every_event_satisfies_the_schema_of_its_descriptor():
     validator = jsonschema.Draft202012Validator(CATALOGUE["activities"].item)
     assert [error for event in EVENTS for error in validator.iter_errors(event)] == []
@@ -145,6 +164,7 @@ def test_names_are_of_many_scripts_and_some_are_hostile():
     assert any(ord(letter) > 0x2FFF for name in names for letter in name)
 
 
+@pytest.mark.slow
 def test_a_million_events_are_there_at_once_and_found_quickly():
     """What is asked for is made; the rest is only counted along."""
     began = perf_counter()
@@ -155,15 +175,16 @@ def test_a_million_events_are_there_at_once_and_found_quickly():
     )
     found = {entry.record["id"] for entry in hot}
     assert len(found) == len(WORLD.facts.deletions_by_admin_clients) + 4
-    assert perf_counter() - began < 8
+    assert perf_counter() - began < 10
 
 
+@pytest.mark.slow
 def test_two_hundred_thousand_events_are_read_quickly():
     world = World.generate(7, 200_000, NOW)
     began = perf_counter()
     entries = world.environments[0].events(0, to_ms(NOW))
     assert sum(1 for _, entry in zip(range(50_000), entries, strict=False) if entry.record["id"]) == 50_000
-    assert perf_counter() - began < 6
+    assert perf_counter() - began < 10
 
 
 @pytest.mark.parametrize("arguments", [(7, -1, NOW), (7, 10, NOW.replace(tzinfo=None))])
@@ -353,7 +374,13 @@ def test_given_records_are_sorted_and_otherwise_left_alone():
 def test_counts_of_given_records_are_those_of_their_users():
     by_actor = record(actors={"user": {"id": "u1"}})
     by_resource = record(resources=[{"type": "APPLICATION", "id": "a"}, {"type": "USER", "id": "u2"}])
-    world = given_world(by_actor, by_actor, by_resource, record(), record(actors=None, resources=None))
+    odd = [
+        record(),
+        record(actors=None, resources=None),
+        record(actors="x", resources=["y"]),
+        record(action=17),
+    ]
+    world = given_world(by_actor, by_actor, by_resource, *odd)
     assert world.environments[0].active_identities(NOW - timedelta(days=3), NOW) == 2
     assert world.facts.hot_active_identities == 2
     assert world.facts.admin_client_ids == ()

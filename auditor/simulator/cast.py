@@ -60,7 +60,8 @@ class Happening:
     One event before it is written down.
 
     `bits` are 128 hexadecimal digits from which every detail is taken. `client` and `user` are the actors;
-    both may be absent. `plain` leaves out the oddities that real logs have now and then.
+    both may be absent. `grant` says which role is granted to an administrator, and where. `plain` leaves
+    out the oddities that real logs have now and then.
     """
 
     ms: int
@@ -70,7 +71,6 @@ class Happening:
     client: Named | None = None
     user: Named | None = None
     grant: str = ""
-    tagged: bool = False
     plain: bool = False
 
 
@@ -120,32 +120,29 @@ class Cast:
 
     def happening(self, ms: int, deed: script.Deed, user: int, bits: str) -> Happening:
         """Return what happened, with its actors and its target chosen by the bits."""
-        target = (
-            self.user(user)
-            if deed.resource == "USER"
-            else self.thing(deed.resource, _pick(bits, 96, _THINGS))
-        )
+        of_user = deed.resource == "USER"
+        target = self.user(user) if of_user else self.thing(deed.resource, _pick(bits, 96, _THINGS))
         if deed.doer == "nobody":
             return Happening(ms=ms, deed=deed, bits=bits, target=target)
         if deed.doer == "visitor":
             client = self.portals[_pick(bits, 98, len(self.portals))]
             return Happening(ms=ms, deed=deed, bits=bits, target=target, client=client, user=self.user(user))
-        administrator = self.administrators[_pick(bits, 100, _ADMINISTRATORS)]
-        grant, tagged = "", False
+        grant = ""
         if deed.action.startswith("ROLE_ASSIGNMENT"):
             role = script.LESSER_ROLES[_pick(bits, 102, len(script.LESSER_ROLES))]
             grant = f"for role '{role}' scoped for ENVIRONMENT '{self.environment_id}'"
-            target, tagged = self.administrators[_pick(bits, 104, _ADMINISTRATORS)], True
+            target = self.administrators[_pick(bits, 104, _ADMINISTRATORS)]
         choice = _pick(bits, 106, 20)
-        if choice < 15:  # at the console; else by a worker, without a user
-            return Happening(
-                ms=ms, deed=deed, bits=bits, target=target, grant=grant, tagged=tagged,
-                client=self.admin_clients[0], user=administrator,
-            )  # fmt: skip
         workers = self.admin_clients[1:] if choice < 18 else self.other_clients
-        client = workers[_pick(bits, 108, len(workers))]
+        at_console = choice < 15
         return Happening(
-            ms=ms, deed=deed, bits=bits, target=target, grant=grant, tagged=tagged, client=client
+            ms=ms,
+            deed=deed,
+            bits=bits,
+            target=target,
+            client=self.admin_clients[0] if at_console else workers[_pick(bits, 108, len(workers))],
+            user=self.administrators[_pick(bits, 100, _ADMINISTRATORS)] if at_console else None,
+            grant=grant,
         )
 
     def event(self, happening: Happening) -> dict[str, Any]:
@@ -179,14 +176,12 @@ class Cast:
             "description": deed.text.format(name=target.name, id=target.id, grant=happening.grant),
         }
         if deed.doer == "visitor" and bits[116] < "b":
-            old = bits[119] < "e"
+            four, six = f"198.51.100.{_pick(bits, 117, 254) + 1}", f"2001:db8::{bits[117:121]}"
             event["source"] = {
-                "ipAddress": f"198.51.100.{_pick(bits, 117, 254) + 1}"
-                if old
-                else f"2001:db8::{bits[117:121]}",
+                "ipAddress": four if bits[119] < "e" else six,
                 "userAgent": script.USER_AGENTS[_pick(bits, 121, len(script.USER_AGENTS))],
             }
-        if happening.tagged:
+        if happening.grant:
             event["tags"] = ["adminIdentityEvent"]
         if odd in ODDITIES["webhook_form"]:
             del event["createdAt"], event["correlationId"], event["_links"], event["action"]["description"]

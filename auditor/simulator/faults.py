@@ -19,12 +19,14 @@ from auditor.simulator.reply import Ending, Page, Reply, json_body
 _SYNTAX: Final = re.compile(
     r"(?P<kind>[a-z0-9-]+?)(=(?P<value>[^@]*?))?(@(?P<path>\S+?))?\s*(x(?P<times>[1-9][0-9]*))?"
 )
+_ELSEWHERE: Final = "https://elsewhere.example/"
+_NUMBER: Final = re.compile(r"-?[0-9]{1,9}(\.[0-9]+)?")
 
 
 class _Kind(NamedTuple):
     description: str
-    value: str = ""
-    """The value where none is given; one that is a number asks for a number."""
+    value: str | None = None
+    """The value where none is given: a number asks for a number, None for no value at all."""
 
 
 _KINDS: Final[Mapping[str, _Kind]] = {
@@ -43,10 +45,8 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "aws": _Kind('a gateway\'s {"message": ...} (=STATUS)', "403"),
     "html": _Kind("a gateway's HTML page (=STATUS)", "200"),
     "not-json": _Kind("text that is no JSON, with status 200"),
-    "redirect": _Kind("a redirect to another host (=URL)", "https://elsewhere.example/"),
-    "refuse-filter": _Kind(
-        "400 with supportedOperators for filters that contain a text (=TEXT; all without)"
-    ),
+    "redirect": _Kind("a redirect to another host (=URL)", _ELSEWHERE),
+    "refuse-filter": _Kind("400 with supportedOperators for filters that hold a text (=TEXT; or all)", ""),
     # The connection.
     "reset": _Kind("the connection is reset before the answer"),
     "reset-body": _Kind("the connection is reset inside the body"),
@@ -92,11 +92,12 @@ class Fault:
     One thing that goes wrong.
 
     `value` is explained in `NAMES`; empty means the default. `path` limits the fault to requests whose path
-    contains it; without one it strikes all requests but those for a token (and `token-...` only those).
-    `times` is how often it strikes; None: every time.
+    contains it; without one it strikes all requests but those for a token, which are struck by `token-html`,
+    `token-invalid-client` and `token-json` only. `times` is how often it strikes; None: every time.
 
     Raises:
-        ValueError: the kind is unknown, a value is no number where one is due, or `times` is below 1.
+        ValueError: the kind is unknown, a value is given where none is taken, or is no number or status
+            where one is due, or `times` is below 1.
     """
 
     NAMES: ClassVar[Mapping[str, str]] = MappingProxyType({name: k.description for name, k in _KINDS.items()})
@@ -110,11 +111,14 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS:
             raise ValueError(f"{self.kind!r} is no fault; {did_you_mean(self.kind, _KINDS)}".rstrip("; "))
-        if _KINDS[self.kind].value.isdigit():
-            try:
-                float(self.value or 0)
-            except ValueError:
-                raise ValueError(f"the value of {self.kind} must be a number, not {self.value!r}") from None
+        default = _KINDS[self.kind].value
+        if default is None and self.value:
+            raise ValueError(f"{self.kind} takes no value such as {self.value!r}")
+        takes_number = default is not None and _NUMBER.fullmatch(default)
+        if takes_number and not _NUMBER.fullmatch(self.value or "0"):
+            raise ValueError(f"the value of {self.kind} must be a number, not {self.value!r}")
+        if self.kind in {"html", "aws"} and not 200 <= self.number < 600:
+            raise ValueError(f"{self.value} is no status that {self.kind} could have")
         if self.times is not None and self.times < 1:
             raise ValueError(f"{self.kind} can not strike {self.times} times")
 
@@ -135,7 +139,7 @@ class Fault:
     @property
     def number(self) -> float:
         """The value as a number."""
-        return float(self.value or _KINDS[self.kind].value)
+        return float(self.value or _KINDS[self.kind].value or 0)
 
     def __str__(self) -> str:
         parts = [self.kind, self.value and f"={self.value}", self.path and f"@{self.path}"]
@@ -212,7 +216,7 @@ def instead(fault: Fault, now: datetime) -> Reply:
         case "429-bare":
             raise refusal.request_limited(1, 10, header="")
         case "redirect":
-            return Reply(302, {"location": fault.value or _KINDS["redirect"].value})
+            return Reply(302, {"location": fault.value or _ELSEWHERE})
         case "html":
             return _html(int(fault.number))
         case "token-html":

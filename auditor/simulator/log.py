@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final, NamedTuple, Protocol
@@ -77,7 +76,7 @@ class GeneratedLog:
         """Return the deed, the user and the instant of each event of a block."""
         random = rng(self._key, "block", number)
         deeds = bytes(random.choices(_NUMBERS[: len(self._weights)], cum_weights=self._weights, k=BLOCK))
-        users = array("I", (int(self._cast.users * random.random() ** 3) for _ in range(BLOCK)))
+        users = array("I", (int(self._cast.users * (r := random.random()) * r * r) for _ in range(BLOCK)))
         instant, end, step = self._rhythm.instant, self._end, self.mass_per_event
         first = number * BLOCK
         size = min(BLOCK, self.events - first)
@@ -143,22 +142,22 @@ class ListedLog:
 
 def _recorded(number: int, record: Mapping[str, Any]) -> int:
     try:
-        instant: datetime = parse_instant(record["recordedAt"])
+        return to_ms(parse_instant(record["recordedAt"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"record {number} has no instant in recordedAt: {error}") from None
-    return to_ms(instant)
 
 
 def _action(record: Mapping[str, Any]) -> str:
-    action = record.get("action")
-    return str(action.get("type", "")) if isinstance(action, Mapping) else ""
+    return str(_get(record.get("action"), "type") or "")
 
 
 def _user(record: Mapping[str, Any]) -> str | None:
     """Return the user whom an event concerns: its actor, or else the first resource that is a user."""
-    actors = record.get("actors") or {}
-    candidates = [actors.get("user") or {}] if isinstance(actors, Mapping) else []
-    candidates += [
-        r for r in record.get("resources") or () if isinstance(r, Mapping) and r.get("type") == "USER"
-    ]
-    return next((str(candidate["id"]) for candidate in candidates if "id" in candidate), None)
+    actors, resources = record.get("actors"), record.get("resources")
+    users = [r for r in resources if _get(r, "type") == "USER"] if isinstance(resources, list) else []
+    found = (_get(user, "id") for user in (_get(actors, "user"), *users))
+    return next((str(user) for user in found if user is not None), None)
+
+
+def _get(value: object, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else None

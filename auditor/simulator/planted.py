@@ -61,7 +61,6 @@ def plant(key: object, cast: Cast, organization_id: str, now_ms: int, events: in
             client=seed.client,
             user=seed.user,
             grant=seed.grant,
-            tagged=bool(seed.grant),
             plain=seed.odd is None,
         )
         records.append(cast.event(happening))

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from threading import Thread
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from auditor.simulator.server import API_PATH, SeenRequest, Simulator
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-_START_S = 30
+_START_S: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,65 +37,28 @@ class Running:
     requests: list[SeenRequest]
 
 
-class _Protocol(H11Protocol):
-    """HTTP/1.1 that hands the application its socket, so that it can reset the connection."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        # asyncio does this only for sockets that were made with a protocol number, which those of
-        # `socket.create_server` are not: each answer would wait 40 ms for an acknowledgement.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.app_state = {**self.app_state, "transport": transport}
-
-
-class _Server(uvicorn.Server):
-    """A server that says when it listens."""
-
-    def __init__(self, app: Starlette, started: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=_Protocol,
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                log_config=None,
-                log_level="critical",
-                access_log=False,
-                date_header=False,
-                server_header=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self._started = started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._started()
-
-
 @contextmanager
 def serve(app: Starlette) -> Iterator[Running]:
     """
     Serve an application of `create_app` on a free loopback port while the block runs.
 
+    Afterwards every connection is closed, also those that are still waiting for an answer.
+
     Raises:
-        RuntimeError: the server did not start.
+        TimeoutError: the server did not start.
     """
     listener = socket.create_server(("127.0.0.1", 0))
-    listening = threading.Event()
-    server = _Server(app, listening.set)
-    thread = threading.Thread(
-        target=server.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True
-    )
     running = _running(app, listener)
+    started: Future[Callable[[], object]] = Future()
+    thread = Thread(
+        target=lambda: asyncio.run(_listen(app, listener, started.set_result)), name="simulator", daemon=True
+    )
     thread.start()
+    stop = started.result(_START_S)
     try:
-        if not listening.wait(_START_S):
-            raise RuntimeError(f"the simulator did not start within {_START_S} s")
         yield running
     finally:
-        server.should_exit = server.force_exit = True
+        stop()
         thread.join()
 
 
@@ -109,11 +74,10 @@ def run(app: Starlette, host: str, port: int, started: Callable[[Running], None]
     simulator: Simulator = app.state.simulator
     simulator.recording = False
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as listener:
-        running = _running(app, listener)
-        server = _Server(app, lambda: started(running) if started else None)
-        with suppress(KeyboardInterrupt):  # raised again by the server after it has shut down
-            server.run(sockets=[listener])
+    listener = socket.create_server((host, port), family=family)
+    running = _running(app, listener)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_listen(app, listener, lambda _: started(running) if started else None))
 
 
 def _running(app: Starlette, listener: socket.socket) -> Running:
@@ -121,3 +85,50 @@ def _running(app: Starlette, listener: socket.socket) -> Running:
     origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     simulator: Simulator = app.state.simulator
     return Running(f"{origin}{API_PATH}", origin, simulator.seen)
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that hands the application its connection, so that it can reset it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # asyncio does this only for sockets that were made with a protocol number, which those of
+        # `socket.create_server` are not: each answer would wait 40 ms for an acknowledgement.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+async def _listen(
+    app: Starlette, listener: socket.socket, started: Callable[[Callable[[], object]], None]
+) -> None:
+    """
+    Serve until stopped or cancelled; `started` is given a function that stops it from any thread.
+
+    The protocol is uvicorn's. Its server is made for one process with signals and a graceful end, which takes
+    a fifth of a second and waits for stalled answers: too long for something that every test starts.
+    """
+    config = uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+    )
+    config.load()
+    state, stopped, loop = ServerState(), asyncio.Event(), asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: _Protocol(config=config, server_state=state, app_state={}), sock=listener
+    )
+    started(lambda: loop.call_soon_threadsafe(stopped.set))
+    try:
+        await stopped.wait()
+    finally:
+        server.close()
+        for connection in list(state.connections):
+            connection.transport.abort()
+        for task in state.tasks:
+            task.cancel()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
+        await server.wait_closed()

@@ -92,6 +92,11 @@ class _Route:
     def methods(self) -> list[str]:
         return ["GET", "POST"] if self.kind.post else ["GET"]
 
+    @property
+    def filter(self) -> str:
+        """Name of the parameter that holds the filter."""
+        return self.kind.filter.parameter if self.kind.filter else ""
+
 
 @dataclass(frozen=True, slots=True)
 class _Call:
@@ -132,9 +137,9 @@ def create_app(
     Raises:
         ValueError: a rate of the settings can not be read.
     """
-    app = Starlette()
-    app.state.simulator = simulator = Simulator(world, catalogue, settings, clock)
-    app.router.routes.append(Mount("/", app=simulator))
+    simulator = Simulator(world, catalogue, settings, clock)
+    app = Starlette(routes=[Mount("/", app=simulator)])
+    app.state.simulator = simulator
     return app
 
 
@@ -181,7 +186,7 @@ class Simulator:
         await _send(scope, receive, send, reply)
 
     def _seen(self, call: _Call) -> SeenRequest:
-        route = self._route(call.path)
+        route, _ = self._route(call.path)
         headers = {name.lower(): value for name, value in call.request.headers.items()}
         if "authorization" in headers:
             headers["authorization"] = f"{headers['authorization'].partition(' ')[0]} {_HIDDEN}"
@@ -255,29 +260,28 @@ class Simulator:
         uses = int(fault.number) if fault else None
         if not self._tokens.accepts(call.request.headers.get("authorization", ""), call.now, uses):
             raise refusal.unauthorized()
-        route = self._route(call.path)
+        route, environment_id = self._route(call.path)
         if route is None:
             raise refusal.not_found()
         if call.method not in route.methods:
             raise refusal.method_not_allowed(route.methods)
         if call.method == "POST" and not call.request.headers.get("content-type", "").startswith(_JSON):
             raise refusal.unsupported_media_type()
-        environment_id = str(route.path.fullmatch(call.path)["environment_id"])  # type: ignore[index]
         environment = self._world.environment(environment_id)
         if environment is None or environment_id in self._settings.forbidden_environments:
             raise refusal.forbidden()
         address = call.request.client.host if call.request.client else ""
         self._limiter.admit(route.kind.rate, environment_id, address, time.monotonic())
-        given = _posted(call.body, route.kind) if call.method == "POST" else _once(call.query)
+        given = _posted(call.body, route) if call.method == "POST" else _once(call.query)
         parameters = {name: value for name, value in given.items() if name in route.parameters}
         cursor = parameters.pop("cursor", None)
         position = None
         if cursor is not None:
             place = self._cursors.read(cursor, call.path)
-            if call.method == "POST" and parameters.get("filter") != place.parameters.get("filter"):
+            if call.method == "POST" and parameters.get(route.filter) != place.parameters.get(route.filter):
                 raise refusal.invalid_value("offset", "The offset belongs to another filter.")
             parameters, position = dict(place.parameters), place.position
-        if self._strike(call, "refuse-filter", text=parameters.get("filter", "")):
+        if self._strike(call, "refuse-filter", text=parameters.get(route.filter, "")):
             raise refusal.invalid_filter("The filter is not supported.", supportedOperators=["eq", "and"])
         few = self._strike(call, "small-pages")
         read = Read(
@@ -294,8 +298,12 @@ class Simulator:
         page = self._page(call, route, read, cursor)
         return Reply(200, {"content-type": _HAL}, json_body(self._document(call, read, page, cursor)))
 
-    def _route(self, path: str) -> _Route | None:
-        return next((route for route in self._routes if route.path.fullmatch(path)), None)
+    def _route(self, path: str) -> tuple[_Route | None, str]:
+        """Return the endpoint that stands at a path, and the environment in it."""
+        for route in self._routes:
+            if match := route.path.fullmatch(path):
+                return route, match["environment_id"]
+        return None, ""
 
     # --- pages ------------------------------------------------------------------------------------------
 
@@ -401,7 +409,7 @@ def _once(query: Sequence[tuple[str, str]]) -> dict[str, str]:
     return parameters
 
 
-def _posted(body: bytes, kind: ResourceKind) -> dict[str, str]:
+def _posted(body: bytes, route: _Route) -> dict[str, str]:
     """Return the body of a POST as the parameters of the same GET."""
     try:
         document = json.loads(body)
@@ -409,22 +417,23 @@ def _posted(body: bytes, kind: ResourceKind) -> dict[str, str]:
         raise refusal.invalid_request("The body is no JSON.") from None
     if not isinstance(document, dict):
         raise refusal.invalid_request("The body must be an object.")
-    if kind.post is None:
-        raise TypeError(f"{kind.kind} has no form as POST")
+    form, limit = route.kind.post, route.kind.page.limit
+    if form is None:
+        raise TypeError(f"{route.kind.kind} has no form as POST")
     # The documentation says that `offset` names "the next or current set" and not where a client learns it:
     # here the answer to a POST has it beside the records, for the next request with the same filter.
-    names = {
-        kind.post.filter: ("filter", str),
-        kind.post.limit: ("limit", int),
-        kind.post.offset: ("cursor", str),
-    }
+    fields = [
+        (form.filter, route.filter, str),
+        (form.limit, limit.parameter if limit else "", int),
+        (form.offset, "cursor", str),
+    ]
     parameters = {}
-    for given, (name, kind_of_value) in names.items():
-        if given not in document:
+    for name, parameter, wanted in fields:
+        if name not in document:
             continue
-        if type(document[given]) is not kind_of_value:
-            raise refusal.invalid_value(given, f"{given} has the wrong type.")
-        parameters[name] = str(document[given])
+        if type(document[name]) is not wanted:  # true is no number here
+            raise refusal.invalid_value(name, f"{name} has the wrong type.")
+        parameters[parameter] = str(document[name])
     return parameters
 
 

@@ -46,7 +46,7 @@ class History:
         Return how many users, beside those seen, are expected among so many sign-ons.
 
         User u signs on with a probability that falls as the cube root's slope, as in the log; it is taken as
-        equal within each of some groups of users. Rises with `sign_ons`, and never falls by less than one
+        equal within each of some groups of users. The number rises with `sign_ons`, and falls by at most one
         for each user more in `seen`, so that a longer period never counts fewer identities.
         """
         if not sign_ons:

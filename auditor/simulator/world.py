@@ -119,7 +119,7 @@ class Environment:
 
 class World:
     """
-    A tenant. The same arguments give the same tenant, to the byte, on every machine.
+    A tenant. The same arguments give the same tenant, to the byte.
 
     `environment_id` is the default, a production environment, in which the worker application lives.
     """
