@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from auditor.compiler.expressions import check_expression, check_message
 from auditor.compiler.queries import compile_query
-from auditor.model.diagnostic import Checked, Diagnostic
+from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.policy import Check, Expectation, OnEmpty
 from auditor.model.project import LoadedPack, Project
 from auditor.model.query import CompiledCheck, CompiledExpectation, Program, Pushdown
-from auditor.model.resource import ResourceKind
+from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.source import Address
-from auditor.model.value import Value, Values
+from auditor.model.value import Values
 
 __all__ = ["compile"]
 
@@ -29,37 +30,40 @@ def compile(project: Project, *, pushdown: Pushdown = "documented") -> Checked[P
     """
     Compile every check of a project for each of its environments.
 
-    Result: the program, or None where any check has an error; the mistakes of all checks.
+    Result: the program, or None where any check has an error; the mistakes of all checks, each once.
     """
     checks: list[CompiledCheck] = []
     diagnostics: dict[Diagnostic, None] = {}
     for environment in project.environments:
-        for pack in project.packs:
+        for pack in sorted(project.packs, key=lambda pack: pack.id):
             values = project.values.get((environment.name, pack.id), {})
-            for file, document in pack.files.items():
-                for check_id, check in document.checks.items():
-                    address = Address(file=file).at("checks", check_id)
-                    compiled = _compile_check(
-                        check, check_id, pack, environment.name, values, address, project, pushdown
-                    )
-                    diagnostics.update(dict.fromkeys(compiled.diagnostics))
-                    if compiled.value is not None:
-                        checks.append(compiled.value)
-    ordered = tuple(sorted(checks, key=lambda check: (_position(check, project), check.pack, check.id)))
+            for check_id, check, address in _checks(pack):
+                compiled = _compile_check(
+                    check, check_id, pack, environment.name, values, address, project, pushdown
+                )
+                diagnostics.update(dict.fromkeys(compiled.diagnostics))
+                if compiled.value is not None:
+                    checks.append(compiled.value)
     found = tuple(diagnostics)
-    if any(diagnostic.level == "error" for diagnostic in found):
+    if any(diagnostic.level is Level.ERROR for diagnostic in found):
         return Checked(None, found)
     program = Program(
-        checks=ordered,
+        checks=tuple(checks),
         environments=project.environments,
-        digest=_digest(ordered, project),
+        digest=_digest(checks, project.catalogue),
         own_resources=project.own_resources,
     )
     return Checked(program, found)
 
 
-def _position(check: CompiledCheck, project: Project) -> int:
-    return next(i for i, e in enumerate(project.environments) if e.name == check.environment)
+def _checks(pack: LoadedPack) -> list[tuple[str, Check, Address]]:
+    """Return the checks of a pack with their addresses, in the order of their names, whatever file they are in."""
+    found = [
+        (check_id, check, Address(file=file).at("checks", check_id))
+        for file, document in pack.files.items()
+        for check_id, check in document.checks.items()
+    ]
+    return sorted(found, key=lambda entry: entry[0])
 
 
 def _compile_check(
@@ -81,16 +85,20 @@ def _compile_check(
         accept_values=project.accept_values,
     )
     problems = list(query.diagnostics)
+    used = set(query.value.values) if query.value else set()
     severity = pack.severities.get(check_id, check.severity)
     kind = project.catalogue.get(check.query.resource)
     expectations = []
     for position, expectation in enumerate(check.expect):
         here = address.at("expect", position)
-        problems += check_expression(expectation.expression, values, here.at(expectation.form))
         message = expectation.message or check.message
+        checked = [check_expression(expectation.expression, values, here.at(expectation.form))]
         if message is not None:
-            where = here if expectation.message else address
-            problems += check_message(message, values, where.at("message"))
+            owner = here if expectation.message else address
+            checked.append(check_message(message, values, owner.at("message")))
+        for part in checked:
+            used |= part.value or frozenset()
+            problems += part.diagnostics
         expectations.append(
             CompiledExpectation(
                 form=expectation.form,
@@ -114,11 +122,11 @@ def _compile_check(
         severity=severity,
         controls=check.controls,
         tags=check.tags,
-        query=query.value,
+        query=query.value.query,
         expectations=tuple(expectations),
         remediation=check.remediation,
         references=check.references,
-        values=_used(values, check, expectations),
+        values={name: value for name, value in values.items() if name in used},
         address=address,
         excluded=pack.excluded.get(check_id),
     )
@@ -142,35 +150,35 @@ def _on_empty(expectation: Expectation, check: Check, kind: ResourceKind | None)
     return "fail" if expectation.form == "some" else "pass"
 
 
-def _used(values: Values, check: Check, expectations: list[CompiledExpectation]) -> Values:
-    """Return the values that a check names."""
-    texts = [
-        check.query.where or "",
-        *(e.expression for e in expectations),
-        *(e.message or "" for e in expectations),
-    ]
-    return {name: value for name, value in values.items() if any(f"${{{name}}}" in text for text in texts)}
-
-
-def _digest(checks: tuple[CompiledCheck, ...], project: Project) -> str:
+def _digest(checks: Iterable[CompiledCheck], catalogue: Catalogue) -> str:
     """Return the SHA-256 of what decides the verdicts, with sensitive values left out."""
+    checks = list(checks)
     kinds = sorted({check.query.resource for check in checks})
     content = {
-        "checks": [_plain({**asdict(check), "address": None}) for check in checks],
-        "resources": {name: project.catalogue[name].model_dump(mode="json") for name in kinds},
+        "checks": [_deciding(check) for check in checks],
+        "resources": {name: catalogue[name].model_dump(mode="json") for name in kinds},
     }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_plain)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _plain(value: Any) -> Any:
-    match value:
-        case {"json": json_value, "sensitive": sensitive, "origin": _}:
-            return None if sensitive else json_value
-        case dict():
-            return {key: _plain(inner) for key, inner in value.items() if key != "address"}
-        case list() | tuple():
-            return [_plain(inner) for inner in value]
-        case Value():
-            return None if value.sensitive else value.json
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+def _deciding(check: CompiledCheck) -> dict[str, Any]:
+    """Return what decides the verdict of a check: neither prose, nor where it stands, nor what is pushed."""
+    query = asdict(check.query)
+    return {
+        "name": check.name,
+        "severity": check.severity,
+        "excluded": check.excluded is not None,
+        "query": {key: value for key, value in query.items() if key not in ("pushed", "residual")},
+        "expectations": [
+            {
+                "form": expectation.form,
+                "expression": expectation.expression,
+                "severity": expectation.severity,
+                "on_missing": expectation.on_missing,
+                "on_empty": expectation.on_empty,
+            }
+            for expectation in check.expectations
+        ],
+        "values": {name: None if value.sensitive else value.json for name, value in check.values.items()},
+    }

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from auditor import scim
+from auditor.compiler.alternatives import never_true
 from auditor.compiler.pushdown import push
 from auditor.model.diagnostic import Diagnostic, Mistake, did_you_mean
 from auditor.model.query import Pushdown
-from auditor.model.resource import ResourceKind, fields
-from auditor.model.source import Address, Span
+from auditor.model.resource import ResourceKind, field, fields
+from auditor.model.source import Address
 from auditor.model.value import Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """A filter in three texts: the whole, what the server evaluates, and what is left for this program."""
+    """
+    A filter in three texts: the whole, what the server evaluates, and what is left for this program.
+
+    `values` are the names of the values that the filter was written with.
+    """
 
     where: str = ""
     pushed: str = ""
     residual: str = ""
+    values: frozenset[str] = frozenset()
 
 
 def compile_filter(
@@ -37,19 +44,18 @@ def compile_filter(
         tree = scim.parse(text, values)
     except Mistake as mistake:
         return Split(), [mistake.diagnostic(address)]
-    problems: list[Diagnostic] = []
-    canonical = _canonical(tree, kind, "", problems, address)
-    if not problems:
+    checker = _Checker(kind, accept_values, address)
+    canonical = checker.canonical(tree)
+    if not checker.problems:
         for name, term in scim.terms(canonical):
-            problems += _check_term(name, term, kind, accept_values, address)
-    if problems:
-        return Split(), problems
+            checker.check(name, term)
+    if checker.problems:
+        return Split(), checker.problems
     try:
         scim.predicate(canonical, scim.rules(kind))
     except Mistake as mistake:
         return Split(), [mistake.diagnostic(address)]
-    pushed = push(canonical, kind, pushdown)
-    if pushed == scim.Constant(False) or push(canonical, kind, "documented") == scim.Constant(False):
+    if never_true(canonical, kind):
         never = Diagnostic(
             code="policy.never-true",
             summary="Filter is never true",
@@ -58,156 +64,245 @@ def compile_filter(
             address=address,
         )
         return Split(), [never]
-    left = _residual(canonical, pushed)
-    return Split(where=scim.render(canonical), pushed=_text(pushed), residual=_text(left)), []
+    pushed = push(canonical, kind, pushdown)
+    split = Split(
+        where=scim.render(canonical),
+        pushed=_text(pushed),
+        residual=_text(_residual(canonical, pushed)),
+        values=frozenset(_placeholders(tree)),
+    )
+    return split, []
 
 
 def _text(tree: scim.Filter) -> str:
     return "" if isinstance(tree, scim.Constant) else scim.render(tree)
 
 
+def _placeholders(tree: scim.Filter) -> Iterator[str]:
+    for _, term in scim.terms(tree):
+        sources = [*scim.operands(term), term.values] if isinstance(term, scim.In) else scim.operands(term)
+        for source in sources:
+            if not isinstance(source, scim.Placeholder) and source.placeholder is not None:
+                yield source.placeholder
+
+
 def _residual(where: scim.Filter, pushed: scim.Filter) -> scim.Filter:
     """Return the terms of the filter that what was pushed does not already decide."""
-    if where == pushed or _in_as_or(where) == pushed:
-        return scim.Constant(True)
-    if not isinstance(where, scim.And):
-        return where
-    decided = set(pushed.terms) if isinstance(pushed, scim.And) else {pushed}
-    return scim.all_of(term for term in where.terms if term not in decided and _in_as_or(term) not in decided)
+    decided = [_alternatives(term) for term in _conjuncts(pushed)]
+    return scim.all_of(
+        term for term in _conjuncts(where) if not any(given <= _alternatives(term) for given in decided)
+    )
 
 
-def _in_as_or(term: scim.Filter) -> scim.Filter:
-    """Return `a in ["x", "y"]` as the server is asked it; any other term as it is, with sorted alternatives."""
+def _conjuncts(tree: scim.Filter) -> tuple[scim.Filter, ...]:
+    return tree.terms if isinstance(tree, scim.And) else (tree,)
+
+
+def _alternatives(term: scim.Filter) -> frozenset[scim.Filter]:
+    """Return the terms of which one has to hold, an `in` as the comparisons that it stands for."""
     match term:
         case scim.In(attribute, scim.Literals(items)):
-            alternatives: list[scim.Filter] = [
-                scim.Compare(attribute, scim.Operator.EQ, item)
-                for item in sorted(set(items), key=lambda item: str(getattr(item, "value", "")))
-            ]
-            return scim.any_of(alternatives)
+            return frozenset(scim.Compare(attribute, scim.Operator.EQ, item) for item in items)
         case scim.Or(terms):
-            return scim.any_of(sorted(set(terms), key=scim.render))
-    return term
+            return frozenset().union(*map(_alternatives, terms))
+    return frozenset((term,))
 
 
-def _canonical(
-    tree: scim.Filter, kind: ResourceKind, within: str, problems: list[Diagnostic], address: Address
-) -> scim.Filter:
-    """Return the filter with the descriptor's spelling of every attribute, and report unknown ones."""
-    match tree:
-        case scim.And(terms) | scim.Or(terms):
-            return replace(tree, terms=tuple(_canonical(t, kind, within, problems, address) for t in terms))
-        case scim.Not(term):
-            return replace(tree, term=_canonical(term, kind, within, problems, address))
-        case scim.Constant():
-            return tree
-        case _:
-            full = f"{within}.{tree.attribute.name}" if within else tree.attribute.name
-            name = _resolve(full, kind, tree.attribute.span, problems, address)
-            relative = name.removeprefix(f"{within}.") if within else name
-            renamed = replace(tree, attribute=scim.Attribute(relative, tree.attribute.span))
-            if isinstance(renamed, scim.ValuePath):
-                return replace(renamed, filter=_canonical(renamed.filter, kind, name, problems, address))
-            return renamed
+class _Checker:
+    """Checks a filter against a resource kind; what is wrong gathers in `problems`."""
 
+    def __init__(
+        self, kind: ResourceKind, accept_values: Mapping[str, tuple[str, ...]], address: Address
+    ) -> None:
+        self.kind = kind
+        self.accept_values = accept_values
+        self.address = address
+        self.rules = scim.rules(kind)
+        self.problems: list[Diagnostic] = []
 
-def _resolve(
-    name: str, kind: ResourceKind, span: Span | None, problems: list[Diagnostic], address: Address
-) -> str:
-    known = kind.attribute(name)
-    if known is not None and known[1].path is not None:
-        return known[0]
-    if known is not None:
-        problems.append(
-            Diagnostic(
-                code="policy.attribute-not-in-record",
-                summary="Attribute can not be checked",
-                detail=f'"{name}" is known to the endpoint, but no record shows it.',
-                help="Remove it: the environment, the organization and the options of a query are chosen elsewhere.",
-                address=address.within(span),
-            )
-        )
-        return name
-    exact = scim.spelling(kind, name)
-    if exact is not None:
-        return exact
-    names = {path for path, _, _ in fields(kind.item)}
-    names |= {a for a, rule in kind.filter.attributes.items() if rule.path} if kind.filter else set()
-    problems.append(
-        Diagnostic(
-            code="policy.unknown-attribute",
-            summary="Unknown attribute",
-            detail=f'Records of "{kind.kind}" have no "{name}".',
-            help=did_you_mean(name, names) or f"See: auditor schema {kind.kind}",
-            address=address.within(span),
-        )
-    )
-    return name
+    # Names
 
+    def canonical(self, tree: scim.Filter, within: str = "") -> scim.Filter:
+        """Return the filter with the descriptor's spelling of every attribute, and report unknown ones."""
+        match tree:
+            case scim.And(terms) | scim.Or(terms):
+                return replace(tree, terms=tuple(self.canonical(term, within) for term in terms))
+            case scim.Not(term):
+                return replace(tree, term=self.canonical(term, within))
+            case scim.Constant():
+                return tree
+            case scim.ValuePath(attribute, inner):
+                name = self._name(attribute, within)
+                full = f"{within}.{name}" if within else name
+                renamed = scim.Attribute(name, attribute.span)
+                return replace(tree, attribute=renamed, filter=self.canonical(inner, full))
+            case _:
+                name = self._name(tree.attribute, within)
+                return replace(tree, attribute=scim.Attribute(name, tree.attribute.span))
 
-def _check_term(
-    name: str,
-    term: scim.Term,
-    kind: ResourceKind,
-    accept_values: Mapping[str, tuple[str, ...]],
-    address: Address,
-) -> list[Diagnostic]:
-    problems: list[Diagnostic] = []
-    rule = scim.rules(kind)(name)
-    known = kind.attribute(name)
-    accepted = {*known[1].values, *accept_values.get(name, ())} if known and known[1].values else set()
-    is_equality = isinstance(term, scim.In) or (
-        isinstance(term, scim.Compare) and term.operator in (scim.Operator.EQ, scim.Operator.NE)
-    )
-    for operand in scim.operands(term):
-        if not isinstance(operand, scim.Literal) or operand.value is None:
-            continue
-        if accepted and is_equality and operand.value not in accepted and not operand.sensitive:
-            problems.append(
-                Diagnostic(
-                    code="policy.unknown-value",
-                    summary="Unknown value",
-                    detail=f'"{operand.value}" is no known value of {name}.',
-                    help=f"{did_you_mean(str(operand.value), accepted)} "
-                    f"If PingOne has it, list it in the project: accept_values: {{{name}: [{operand.value}]}}.".strip(),
-                    address=address.within(operand.span or term.span),
+    def _name(self, attribute: scim.Attribute, within: str) -> str:
+        """Return the canonical name of an attribute, inside a value path relative to that."""
+        if not within:
+            return self._resolve(attribute.name, attribute)
+        name = self._resolve(f"{within}.{attribute.name}", attribute)
+        # An alias can lead out of its value path; the evaluation says so, and calls it what the policy does.
+        return name.removeprefix(f"{within}.") if name.startswith(f"{within}.") else attribute.name
+
+    def _resolve(self, name: str, attribute: scim.Attribute) -> str:
+        known = self.kind.attribute(name)
+        if known is not None:
+            canonical, rule = known
+            if rule.path is None:
+                self._report(
+                    "policy.attribute-not-in-record",
+                    "Attribute can not be checked",
+                    f'"{name}" is known to the endpoint, but no record shows it.',
+                    "Remove it: the environment, the organization and the options of a query are chosen elsewhere.",
+                    attribute,
                 )
+            return canonical
+        exact = scim.spelling(self.kind, name)
+        if exact is None:
+            attributes = self.kind.filter.attributes if self.kind.filter else {}
+            names = {path for path, _, _ in fields(self.kind.item)}
+            names |= {other for other, rule in attributes.items() if rule.path}
+            self._report(
+                "policy.unknown-attribute",
+                "Unknown attribute",
+                f'Records of "{self.kind.kind}" have no "{name}".',
+                did_you_mean(name, names) or f"See: auditor schema {self.kind.kind}",
+                attribute,
             )
-        elif wanted := _impossible(rule.type, operand.value, term):
-            problems.append(
-                Diagnostic(
-                    code="policy.impossible-comparison",
-                    summary="Comparison is never true",
-                    detail=f"{name} is {wanted}, so it can not be compared with "
-                    f"{'this value' if operand.sensitive else scim.render_operand(operand)} in this way.",
-                    help=_FORMS.get(rule.type, ""),
-                    address=address.within(operand.span or term.span),
-                )
-            )
-    return problems
+        return exact or name
+
+    # Values
+
+    def check(self, name: str, term: scim.Term) -> None:
+        """Report comparisons of one term that can not be meant."""
+        accepted = self._accepted(name)
+        for operand in scim.operands(term):
+            if isinstance(operand, scim.Literal):
+                at = operand if operand.span else term
+                if impossible := self._impossible(name, term, operand):
+                    detail, help = impossible
+                    self._report("policy.impossible-comparison", "Comparison is never true", detail, help, at)
+                elif accepted and not self._is_accepted(name, term, operand.value, accepted):
+                    detail, help = _unknown_value(name, term, operand, accepted)
+                    self._report("policy.unknown-value", "Unknown value", detail, help, at)
+
+    def _impossible(self, name: str, term: scim.Term, literal: scim.Literal) -> tuple[str, str] | None:
+        """Return detail and help where no value of an attribute compares so with a literal."""
+        operator = _operator(term)
+        word = "in" if isinstance(term, scim.In) else operator.value
+        kind, shown = _KINDS[literal.kind], scim.render_operand(literal)
+        if kind not in _OPERANDS[operator]:
+            return f"{word} {shown} is true of no value.", _OPERATOR_HELP
+        wanted = self._type(name)
+        possible = {"any": _ANY, "object": {"null"}}.get(wanted, {_KIND_OF[wanted], "null"})
+        if kind in possible and not (wanted == "instant" and operator in _SUBSTRING):
+            return None
+        detail = f"{name} is {_TYPES[wanted]}, so {word} {shown} is never true of it."
+        return detail, _TYPE_HELP[wanted]
+
+    def _type(self, name: str) -> str:
+        rule = self.rules(name)
+        found = field(self.kind.item, ".".join(rule.path))
+        return "object" if found is not None and found[0].get("type") == "object" else rule.type
+
+    def _accepted(self, name: str) -> frozenset[str]:
+        """Return the values that an attribute is known to have; none where that is not known."""
+        known = self.kind.attribute(name)
+        if known is None or not known[1].values:
+            return frozenset()
+        own = (
+            values
+            for key, values in self.accept_values.items()
+            if (attribute := self.kind.attribute(key)) is not None and attribute[0] == known[0]
+        )
+        return frozenset(known[1].values).union(*own)
+
+    def _is_accepted(self, name: str, term: scim.Term, value: scim.Scalar, accepted: frozenset[str]) -> bool:
+        """Tell whether a known value compares so; of the order of names nothing is known."""
+        if not isinstance(value, str):
+            return True
+        fold = str if self.rules(name).case_exact else str.casefold
+        text, known = fold(value), map(fold, accepted)
+        match _operator(term):
+            case scim.Operator.EQ | scim.Operator.NE:
+                return text in known
+            case scim.Operator.SW:
+                return any(other.startswith(text) for other in known)
+            case scim.Operator.EW:
+                return any(other.endswith(text) for other in known)
+            case scim.Operator.CO:
+                return any(text in other for other in known)
+        return True
+
+    def _report(
+        self, code: str, summary: str, detail: str, help: str, at: scim.Attribute | scim.Literal | scim.Term
+    ) -> None:
+        address = self.address.within(at.span)
+        self.problems.append(
+            Diagnostic(code=code, summary=summary, detail=detail, help=help, address=address)
+        )
 
 
-_NAMES = {"string": "a text", "number": "a number", "boolean": "true or false", "instant": "an instant"}
-_FORMS = {
+def _operator(term: scim.Term) -> scim.Operator:
+    """Return the operator of a term that has operands; `in` is `eq` of one of several."""
+    return term.operator if isinstance(term, scim.Compare) else scim.Operator.EQ
+
+
+_KINDS: Final[Mapping[type, str]] = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
+_KIND_OF: Final = {"string": "text", "instant": "text", "number": "number", "boolean": "boolean"}
+_ANY: Final = frozenset(_KINDS.values())
+_SUBSTRING: Final = (scim.Operator.CO, scim.Operator.SW, scim.Operator.EW)
+_OPERANDS: Final[Mapping[scim.Operator, frozenset[str]]] = {
+    **dict.fromkeys(scim.Operator, frozenset(("text", "number"))),
+    **dict.fromkeys(_SUBSTRING, frozenset(("text",))),
+    scim.Operator.EQ: _ANY,
+    scim.Operator.NE: _ANY,
+}
+_OPERATOR_HELP: Final = (
+    "gt, ge, lt and le order texts, numbers and instants; co, sw and ew search texts; else write eq."
+)
+_TYPES: Final = {
+    "string": "a text",
+    "number": "a number",
+    "boolean": "true or false",
+    "instant": "an instant",
+    "object": "an object",
+}
+_TYPE_HELP: Final = {
     "string": 'Compare it with a text in double quotes: eq "x".',
     "number": "Compare it with a number without quotes: ge 10.",
     "boolean": "Compare it with true or false, without quotes, by eq or ne.",
     "instant": 'Compare it with an instant: ge "2026-01-01T00:00:00Z".',
+    "object": "Compare one of its fields, or ask by pr whether it is there.",
 }
 
 
-def _impossible(type_name: str, value: scim.Scalar, term: scim.Term) -> str:
-    """Return what the attribute is where no value of it can compare so; else an empty text."""
-    operator = term.operator if isinstance(term, scim.Compare) else scim.Operator.EQ
-    substring = operator in (scim.Operator.CO, scim.Operator.SW, scim.Operator.EW)
-    order = operator in (scim.Operator.GT, scim.Operator.GE, scim.Operator.LT, scim.Operator.LE)
-    match type_name:
-        case "string" | "instant":
-            possible = isinstance(value, str) and not (substring and type_name == "instant")
-        case "number":
-            possible = isinstance(value, int | float) and not isinstance(value, bool) and not substring
-        case "boolean":
-            possible = isinstance(value, bool) and not substring and not order
-        case _:
-            possible = True
-    return "" if possible else _NAMES[type_name]
+def _unknown_value(
+    name: str, term: scim.Term, literal: scim.Literal, accepted: frozenset[str]
+) -> tuple[str, str]:
+    """Return detail and help for a literal that no known value of an attribute compares with."""
+    shown = scim.render_operand(literal)
+    verb = _SEARCHES.get(_operator(term))
+    detail = f"No known value of {name} {verb} {shown}." if verb else f"{shown} is no known value of {name}."
+    if literal.sensitive:
+        return detail, ""
+    listed = "…" if verb else literal.value
+    hint = f"If PingOne has it, list it in the project: accept_values: {{{name}: [{listed}]}}."
+    return detail, f"{did_you_mean(str(literal.value), accepted)} {hint}".strip()
+
+
+_SEARCHES: Final = {
+    scim.Operator.SW: "starts with",
+    scim.Operator.EW: "ends with",
+    scim.Operator.CO: "contains",
+}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from auditor.config import documents
+from auditor.config.descriptors import lint, refused_path
 from auditor.config.files import read_text
-from auditor.model.diagnostic import Checked, Diagnostic
+from auditor.config.request import Reading
 from auditor.model.resource import ResourceKind
+from auditor.model.source import Address
 
 
 def shipped(*parts: str) -> Path:
@@ -25,60 +28,57 @@ def shipped(*parts: str) -> Path:
 
 @cache
 def shipped_kinds() -> dict[str, ResourceKind]:
-    """Return the shipped resource kinds by name."""
+    """
+    Return the shipped resource kinds by name.
+
+    Raises:
+        RuntimeError: the installation is broken.
+    """
     kinds = {}
     for path in sorted(shipped("schemas", "resources").glob("*.yaml")):
-        checked = read_kind(path, path.name)
+        checked = documents.read(ResourceKind, read_text(path, path.name).value or "", path.name)
         if checked.value is None:
             raise RuntimeError(f"a shipped resource kind is broken: {checked.diagnostics}")
         kinds[checked.value.kind] = checked.value
     return kinds
 
 
-def read_kind(path: Path, file: str) -> Checked[ResourceKind]:
-    """Read one resource kind."""
-    text = read_text(path, file)
-    if text.value is None:
-        return Checked(None, text.diagnostics)
-    return documents.read(ResourceKind, text.value, file)
-
-
-_REFUSED_PATHS = ("secret", "token", "password", "credential", "authorize")
-
-
-def own_kinds(paths: list[tuple[Path, str]]) -> Checked[dict[str, ResourceKind]]:
+def own_kinds(paths: Sequence[str], reading: Reading) -> dict[str, ResourceKind] | None:
     """
-    Read the project's own resource kinds.
+    Read the project's own resource kinds; return them by name, or None where there is a mistake in any.
 
-    A kind may not take the name of a shipped one, nor read a path that answers with secrets or tokens.
+    A kind may not take the name of a shipped one, contradict itself, or read a path that answers with secrets.
     """
     kinds: dict[str, ResourceKind] = {}
-    diagnostics: list[Diagnostic] = []
-    for path, file in paths:
-        checked = read_kind(path, file)
-        diagnostics += checked.diagnostics
-        kind = checked.value
+    before = len(reading.problems)
+    for file in paths:
+        kind = reading.document(ResourceKind, reading.folder / file, file)
         if kind is None:
             continue
+        here = Address(file=file)
         if kind.kind in shipped_kinds() or kind.kind in kinds:
-            diagnostics.append(
-                Diagnostic(
-                    code="resource.duplicate-kind",
-                    summary="Duplicate resource kind",
-                    detail=f'There is a resource kind "{kind.kind}" already.',
-                    help="Give it another name.",
-                    subject=file,
-                )
+            reading.problem(
+                "resource.duplicate-kind",
+                "Duplicate resource kind",
+                f'There is a resource kind "{kind.kind}" already.',
+                help="Give it another name.",
+                address=here.at("kind"),
             )
-        if any(step.casefold().rstrip("s") in _REFUSED_PATHS for step in kind.path.split("/")):
-            diagnostics.append(
-                Diagnostic(
-                    code="resource.refused-path",
-                    summary="Path is refused",
-                    detail=f'"{kind.path}" answers with secrets, tokens or credentials, which are never read.',
-                    help="Remove the resource kind.",
-                    subject=file,
-                )
+        if detail := refused_path(kind):
+            reading.problem(
+                "resource.refused-path",
+                "Path is refused",
+                detail,
+                help="Only what the environment or organization of a run holds is read, and never a secret.",
+                address=here.at("path"),
+            )
+        for flaw in lint(kind):
+            reading.problem(
+                "resource.incoherent",
+                "Resource kind contradicts itself",
+                flaw.detail,
+                help=flaw.help or "See docs/resource-kinds.md.",
+                address=here.at(*flaw.route),
             )
         kinds[kind.kind] = kind
-    return Checked(kinds, tuple(diagnostics))
+    return kinds if len(reading.problems) == before else None

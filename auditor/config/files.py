@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,91 +14,139 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 """Largest document that people write by hand; policies are some kilobytes."""
 
 _SUFFIXES: Final = (".yaml", ".yml")
+_OTHER_DOCUMENTS: Final = tuple(
+    f"{stem}{suffix}" for stem in (".test", ".vars", "auditor", "waivers") for suffix in _SUFFIXES
+)
+"""Ends of the names of YAML files that are no policies."""
 
 
 def read_text(path: Path, file: str) -> Checked[str]:
-    """Read a text file; *file* is the name that people see."""
-    checked = _check(path, file)
-    if checked is not None:
-        return Checked(None, (checked,))
+    """Read a text file in UTF-8; *file* is the name that people see."""
+    if problem := _unfit(path, file):
+        return Checked(None, (problem,))
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        return Checked(None, (_problem("file.unreadable", file, f"It can not be read: {error.strerror}."),))
+        return Checked(None, (_unreadable(file, error),))
     if len(content) > MAX_BYTES:
         return Checked(None, (_too_large(file),))
     try:
-        return Checked(content.decode("utf-8-sig"))
+        return Checked(content.decode().lstrip("\ufeff"))
     except UnicodeDecodeError as error:
-        detail = f"Byte {error.start + 1} is not UTF-8."
+        detail = f'Byte {error.start + 1} of "{file}" is not UTF-8.'
         return Checked(None, (_problem("file.not-utf-8", file, detail, help="Save the file as UTF-8."),))
-
-
-def _check(path: Path, file: str) -> Diagnostic | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        near = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        return _problem(
-            "file.not-found", file, "There is no such file or folder.", help=did_you_mean(path.name, near)
-        )
-    except (OSError, ValueError) as error:
-        return _problem("file.unreadable", file, f"It can not be read: {error}.")
-    if stat.S_ISDIR(status.st_mode):
-        return _problem("file.not-a-file", file, "It is a folder.", help="Name a file in it.")
-    if not stat.S_ISREG(status.st_mode):
-        return _problem(
-            "file.not-a-file", file, "It is a socket, a pipe or a device.", help="Name a regular file."
-        )
-    if status.st_size > MAX_BYTES:
-        return _too_large(file)
-    return None
 
 
 def policy_files(path: Path, file: str, root: Path) -> Checked[tuple[Path, ...]]:
     """
     Return the policy files that a path names: the file itself, or those of a folder in the order of names.
 
-    Files of policy tests (`*.test.yaml`) and hidden files are no policies. A link in a folder that leads out
-    of *root* is refused: what it leads to would be shown in diagnostics.
+    Policy tests, variables, projects, waivers and hidden files are no policies. A link in a folder that leads
+    out of *root* is refused: what it leads to would be shown in diagnostics.
     """
-    if not path.is_dir():
-        problem = _check(path, file)
+    if not is_folder(path):
+        problem = _unfit(path, file)
         return Checked(None, (problem,)) if problem else Checked((path,))
     found: list[Path] = []
     problems: list[Diagnostic] = []
-    for candidate in _walk(path):
-        if not candidate.resolve().is_relative_to(root.resolve()):
-            problems.append(
-                _problem("file.outside-project", str(candidate), f"It is a link that leads out of {root}.")
-            )
-        else:
-            found.append(candidate)
+    try:
+        for candidate in _walk(path, root, {path.resolve()}):
+            if is_inside(candidate, root):
+                found.append(candidate)
+            else:
+                problems.append(outside(str(candidate)))
+    except OSError as error:
+        problems.append(_unreadable(str(error.filename or file), error))
     if not found and not problems:
         problems.append(
             _problem(
                 "file.no-policies",
                 file,
-                "The folder holds no policy file (*.yaml).",
-                help="Add one, or name another.",
+                f'The folder "{file}" holds no policy file (*.yaml).',
+                help="Add one, or name another folder.",
             )
         )
     return Checked(tuple(found), tuple(problems))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, root: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield what may be a policy file, and folders outside; *seen* has been entered, as links make circles."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _walk(entry)
-        elif entry.suffix in _SUFFIXES and not entry.name.endswith(tuple(f".test{s}" for s in _SUFFIXES)):
+        if not is_folder(entry):
+            if entry.name.endswith(_SUFFIXES) and not entry.name.endswith(_OTHER_DOCUMENTS):
+                yield entry
+        elif not is_inside(entry, root):
             yield entry
+        elif (target := entry.resolve()) not in seen:
+            seen.add(target)
+            yield from _walk(entry, root, seen)
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is anything by a name, be it a link that leads nowhere."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True  # whoever reads it will be told why that can not be
+    return True
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path leads to a folder."""
+    with suppress(OSError, ValueError):
+        return stat.S_ISDIR(path.stat().st_mode)
+    return False
+
+
+def is_inside(path: Path, root: Path) -> bool:
+    """Return whether a path, with every link followed, lies in a folder or is it."""
+    with suppress(OSError, RuntimeError, ValueError):  # a RuntimeError tells of links in a circle
+        return path.resolve().is_relative_to(root.resolve())
+    return False
+
+
+def outside(file: str) -> Diagnostic:
+    """Return the mistake of a path or a link that leads out of where it may lead."""
+    return _problem(
+        "file.outside-project",
+        file,
+        f'"{file}" leads out of the project\'s folder.',
+        help="Move the file into the project; only policies and variables can be named on the command line.",
+    )
+
+
+def _unfit(path: Path, file: str) -> Diagnostic | None:
+    """Return why a path is no file to read, from its metadata alone."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        near = [entry.name for entry in path.parent.iterdir()] if is_folder(path.parent) else []
+        detail = f'There is no file or folder "{file}".'
+        return _problem("file.not-found", file, detail, help=did_you_mean(path.name, near))
+    except (OSError, ValueError) as error:
+        return _unreadable(file, error)
+    if stat.S_ISDIR(status.st_mode):
+        detail = f'"{file}" is a folder.'
+        return _problem("file.not-a-file", file, detail, help="Name a file in it.")
+    if not stat.S_ISREG(status.st_mode):
+        detail = f'"{file}" is a socket, a pipe or a device.'
+        return _problem("file.not-a-file", file, detail, help="Name a regular file.")
+    return _too_large(file) if status.st_size > MAX_BYTES else None
+
+
+def _unreadable(file: str, error: OSError | ValueError) -> Diagnostic:
+    reason = error.strerror if isinstance(error, OSError) else error
+    return _problem("file.unreadable", file, f'"{file}" can not be read: {reason}.', help="Check the path.")
 
 
 def _too_large(file: str) -> Diagnostic:
-    return _problem("file.too-large", file, f"It is larger than {MAX_BYTES // 1024 // 1024} MiB.")
+    detail = f'"{file}" is larger than {MAX_BYTES // 1024 // 1024} MiB.'
+    return _problem("file.too-large", file, detail, help="Records are given with --records.")
 
 
 _SUMMARIES: Final = {
@@ -111,5 +160,5 @@ _SUMMARIES: Final = {
 }
 
 
-def _problem(code: str, file: str, detail: str, *, help: str = "") -> Diagnostic:
+def _problem(code: str, file: str, detail: str, *, help: str) -> Diagnostic:
     return Diagnostic(code=code, summary=_SUMMARIES[code], detail=detail, help=help, subject=file)

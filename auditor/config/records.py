@@ -3,122 +3,134 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import zstandard
 
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
-from auditor.model.resource import Catalogue, ResourceKind
+from auditor.model.resource import Catalogue, ResourceKind, value_at
 from auditor.model.value import JSON, parse_json
 
-MAX_BYTES: Final = 4 * 1024**3
-"""Largest given file after decompression; a decompression bomb has more."""
+MAX_BYTES: Final = 2 * 1024**3
+"""Largest given file after decompression, a million events; a decompression bomb has more."""
 
+_BOM: Final = b"\xef\xbb\xbf"
 _GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes((n, 0x2A, 0x4D, 0x18)) for n in range(0x50, 0x60)))
+"""Magic numbers of frames and of skippable frames (RFC 8878, sections 3.1.1 and 3.1.2)."""
+_ZSTD_STEP: Final = 4096
+"""Compressed bytes taken at once: 32 bits of them can stand for 128 KiB, so at most 128 MiB come of a step."""
 
 
-def read_records(options: list[str], catalogue: Catalogue) -> Checked[Mapping[str, tuple[JSON, ...]]]:
+def read_records(options: Sequence[str], catalogue: Catalogue) -> Checked[Mapping[str, tuple[JSON, ...]]]:
     """
     Read the options `--records KIND=FILE`; a kind may be given several files.
 
     Result: records by resource kind, in the order of the files. A file that is not wholly readable is a
-    mistake, with the line or record where it begins.
+    mistake, with the line or record where it begins, and so are pages of which further ones are missing.
     """
-    found: dict[str, tuple[JSON, ...]] = {}
-    diagnostics: list[Diagnostic] = []
+    found: dict[str, list[_Part]] = {}
+    problems: list[Diagnostic] = []
     for option in options:
         kind, equals, file = option.partition("=")
         if not equals or not file:
-            diagnostics.append(
-                _problem(
-                    "records.bad-option",
-                    option,
-                    f'"{option}" is not of the form KIND=FILE.',
-                    "--records activities=events.ndjson",
-                )
-            )
+            problems.append(_bad_option(option))
         elif kind not in catalogue:
-            diagnostics.append(
-                _problem(
-                    "records.unknown-kind",
-                    option,
-                    f'There is no resource kind "{kind}".',
-                    did_you_mean(kind, catalogue),
-                )
-            )
+            problems.append(_unknown_kind(kind, catalogue))
         else:
             try:
-                found[kind] = found.get(kind, ()) + tuple(_read(Path(file), catalogue[kind]))
-            except (OSError, ValueError, zstandard.ZstdError, zlib.error, EOFError) as error:
+                found.setdefault(kind, []).append(_read(Path(file), catalogue[kind]))
+            except (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError) as error:
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                diagnostics.append(_problem("records.unreadable", file, f"{reason}.", _FORMS))
-    return Checked(None if diagnostics else found, tuple(diagnostics))
+                problems.append(_unreadable(file, reason))
+    for kind, parts in found.items():
+        if missing := _missing(parts):
+            problems.append(_incomplete(kind, missing))
+    records = {
+        kind: tuple(record for part in parts for record in part.records) for kind, parts in found.items()
+    }
+    return Checked(None if problems else records, tuple(problems))
 
 
-_FORMS: Final = (
-    "Give a page as PingOne answers it, a JSON array, or one JSON object a line; gzip and zstd are read too."
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """
+    The records of one file.
 
-_SUMMARIES: Final = {
-    "records.bad-option": "Bad option",
-    "records.unknown-kind": "Unknown resource kind",
-    "records.unreadable": "Records can not be read",
-}
+    `links_on` tells of a page whether it links to a next one, and is None where the file is no page; `count` is
+    the number of records in the whole answer, where the page tells it.
+    """
+
+    records: Sequence[JSON]
+    links_on: bool | None = None
+    count: int | None = None
 
 
-def _problem(code: str, subject: str, detail: str, help: str) -> Diagnostic:
-    return Diagnostic(code=code, summary=_SUMMARIES[code], detail=detail, help=help, subject=subject)
+def _missing(parts: Sequence[_Part]) -> str:
+    """Return what is known to be missing from the pages of a kind, or an empty text."""
+    if all(part.links_on for part in parts):
+        return "every given page links to a next one."
+    counts = [part.count for part in parts if part.count is not None]
+    given = sum(len(part.records) for part in parts)
+    if counts and max(counts) > given:
+        return f"a page counts {max(counts)} records, and {given} are given."
+    return ""
 
 
-def _read(path: Path, kind: ResourceKind) -> Iterator[JSON]:
+def _read(path: Path, kind: ResourceKind) -> _Part:
     with path.open("rb") as stream:
-        content = _decompressed(stream)
+        content = _decompressed(stream.read(MAX_BYTES + 1)).removeprefix(_BOM)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it holds more than {MAX_BYTES // 1024**3} GiB")
-    if not content.strip():
+    if not re.search(rb"\S", content):
         raise ValueError("the file is empty; an empty collection is []")
-    whole = _whole(content)
-    if whole is None:
-        yield from _lines(content)
-        return
-    records = whole if isinstance(whole, list) else _items(whole, kind)
-    for position, record in enumerate(records):
+    if _has_lines(content):
+        return _Part(records=list(_lines(content)))
+    document = parse_json(content)
+    part = _Part(records=document) if isinstance(document, list) else _page(document, kind)
+    for position, record in enumerate(part.records, start=1):
         if not isinstance(record, dict):
-            raise ValueError(f"record {position + 1} is no object")
-        yield record
+            raise ValueError(f"record {position} is no object")
+    return part
 
 
-def _decompressed(stream: BinaryIO) -> bytes:
-    magic = stream.read(4)
-    stream.seek(0)
-    if magic.startswith(_GZIP):
-        with gzip.open(stream) as inner:
-            return inner.read(MAX_BYTES + 1)
-    if magic.startswith(_ZSTD):
-        with zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True) as reader:
-            out = BytesIO()
-            while (block := reader.read(1 << 20)) and out.tell() <= MAX_BYTES:
-                out.write(block)
-            return out.getvalue()
-    return stream.read(MAX_BYTES + 1)
+def _decompressed(content: bytes) -> bytes:
+    if content.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=BytesIO(content)).read(MAX_BYTES + 1)
+    return _zstd(content) if content.startswith(_ZSTD) else content
 
 
-def _whole(content: bytes) -> JSON:
-    """Return the file as one JSON document, or None where it is one object a line."""
-    first, _, rest = content.lstrip().partition(b"\n")
-    if rest.strip() and first.lstrip().startswith(b"{"):
-        try:
-            parse_json(first)
-        except ValueError:
-            pass
-        else:
-            return None
-    return parse_json(content.removeprefix(b"\xef\xbb\xbf"))
+def _zstd(content: bytes) -> bytes:
+    # Not `stream_reader`: at the end of a file that was cut off it ends without an error.
+    found, position = bytearray(), 0
+    view = memoryview(content)
+    decompressor = zstandard.ZstdDecompressor()
+    while position < len(content) and len(found) <= MAX_BYTES:
+        frame = decompressor.decompressobj()
+        while not frame.eof and len(found) <= MAX_BYTES:
+            if position >= len(content):
+                raise EOFError("the compressed file ends too early")
+            found += frame.decompress(view[position : position + _ZSTD_STEP])
+            position = min(position + _ZSTD_STEP, len(content)) - len(frame.unused_data)
+    return bytes(found)
+
+
+def _has_lines(content: bytes) -> bool:
+    """Return whether a file is NDJSON: its first line is an object, and there are more."""
+    first = re.match(rb"\s*([^\r\n]*)", content)
+    if first is None or not first[1].startswith(b"{") or not re.compile(rb"\S").search(content, first.end()):
+        return False
+    try:
+        parse_json(first[1])
+    except ValueError:
+        return False
+    return True
 
 
 def _lines(content: bytes) -> Iterator[JSON]:
@@ -134,13 +146,50 @@ def _lines(content: bytes) -> Iterator[JSON]:
         yield record
 
 
-def _items(page: JSON, kind: ResourceKind) -> list[JSON]:
-    """Return the records of a page, or the one record that the document is."""
-    found = page
-    for step in kind.page.items.split("."):
-        found = found.get(step) if isinstance(found, dict) else None
-    if isinstance(found, list):
-        return found
-    if isinstance(page, dict) and not page.get("_embedded"):
-        return [page]
-    raise ValueError(f"the page holds no {kind.page.items}")
+def _page(document: JSON, kind: ResourceKind) -> _Part:
+    """Return a page as PingOne answers it, or the one record that the document is."""
+    if not isinstance(document, dict):
+        raise ValueError("it is neither an object nor an array")
+    items = value_at(document, kind.page.items)
+    if isinstance(items, list):
+        count = document.get("count") if kind.page.count == "items" else None
+        return _Part(
+            records=items,
+            links_on=bool(kind.page.next and value_at(document, kind.page.next)),
+            count=count if isinstance(count, int) else None,
+        )
+    if any(value_at(document, path) is None for path in kind.identity):
+        raise ValueError(f"it is neither a page with {kind.page.items} nor a record of {kind.kind}")
+    return _Part(records=[document])
+
+
+_SUMMARIES: Final = {
+    "records.bad-option": "Bad option",
+    "records.unknown-kind": "Unknown resource kind",
+    "records.unreadable": "Records can not be read",
+    "records.incomplete": "Records are incomplete",
+}
+
+
+def _problem(code: str, subject: str, detail: str, help: str) -> Diagnostic:
+    return Diagnostic(code=code, summary=_SUMMARIES[code], detail=detail, help=help, subject=subject)
+
+
+def _bad_option(option: str) -> Diagnostic:
+    detail = f'"{option}" is not of the form KIND=FILE.'
+    return _problem("records.bad-option", "--records", detail, "--records activities=events.ndjson")
+
+
+def _unknown_kind(kind: str, catalogue: Catalogue) -> Diagnostic:
+    detail = f'There is no resource kind "{kind}".'
+    return _problem("records.unknown-kind", "--records", detail, did_you_mean(kind, catalogue))
+
+
+def _unreadable(file: str, reason: str) -> Diagnostic:
+    help = "Give pages as PingOne answers them, a JSON array, or one JSON object a line; gzip and zstd are read too."
+    return _problem("records.unreadable", file, f"{reason[:1].upper()}{reason[1:]}.", help)
+
+
+def _incomplete(kind: str, missing: str) -> Diagnostic:
+    help = "Give all pages, each by --records of its own; what is not there can not be judged."
+    return _problem("records.incomplete", "--records", f"Of {kind}, {missing}", help)

@@ -1,32 +1,42 @@
-"""JSON Schemas of the documents that people write, exported from the models so that the two can not drift."""
+"""
+JSON Schemas of the documents that people write, exported from the models so that the two can not drift.
+
+`python -m auditor.config.schemas` writes them into the folder `schemas`.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from auditor.config.catalogue import shipped_kinds
+from auditor.model.document import Document, JSONSchema
 from auditor.model.policy import PolicyFile
 from auditor.model.project import ProjectFile
 from auditor.model.resource import ResourceKind
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
+_DOCUMENTS: Final[dict[str, tuple[type[Document], str]]] = {
+    "policy": (PolicyFile, "Policy file"),
+    "project": (ProjectFile, "Project file auditor.yaml"),
+    "resource": (ResourceKind, "Resource kind"),
+}
+
 
 def exported() -> dict[str, str]:
     """Return the text of every exported schema by file name."""
-    policy = PolicyFile.model_json_schema(by_alias=True)
-    _complete_query(policy["$defs"]["Query"])
-    project = ProjectFile.model_json_schema(by_alias=True)
-    resource = ResourceKind.model_json_schema(by_alias=True)
-    titles = {"policy": "Policy file", "project": "Project file auditor.yaml", "resource": "Resource kind"}
-    return {
-        f"{name}.schema.json": _text(schema, titles[name])
-        for name, schema in (("policy", policy), ("project", project), ("resource", resource))
-    }
+    schemas = {name: model.model_json_schema() for name, (model, _) in _DOCUMENTS.items()}
+    _complete_query(schemas["policy"]["$defs"]["Query"])
+    _complete_expect(schemas["policy"]["$defs"]["Check"]["properties"]["expect"])
+    for schema in schemas.values():
+        _close_names(schema)
+    return {f"{name}.schema.json": _text(schema, _DOCUMENTS[name][1]) for name, schema in schemas.items()}
 
 
-def _complete_query(query: dict[str, Any]) -> None:
+def _complete_query(query: JSONSchema) -> None:
     """Name the shipped kinds and their options, so that editors complete them."""
     kinds = shipped_kinds()
     query["properties"]["resource"]["anyOf"] = [
@@ -42,12 +52,32 @@ def _complete_query(query: dict[str, Any]) -> None:
         }
 
 
-def _text(schema: dict[str, Any], title: str) -> str:
+def _complete_expect(expect: JSONSchema) -> None:
+    """Say of the list of expectations what pydantic says of every form: that it is not empty."""
+    del expect["minLength"]
+    for form in expect["anyOf"]:
+        if form.get("type") == "array":
+            form["minItems"] = 1
+
+
+def _close_names(schema: JSONSchema) -> None:
+    """Refuse names that are not of the form of a mapping's names, as pydantic does and its schemas do not."""
+    for node in _nodes(schema):
+        if "patternProperties" in node:
+            node["additionalProperties"] = False
+
+
+def _nodes(value: Any) -> Iterator[JSONSchema]:
+    if isinstance(value, dict):
+        yield value
+    for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _nodes(child)
+
+
+def _text(schema: JSONSchema, title: str) -> str:
     return json.dumps({"$schema": _DRAFT, **schema, "title": title}, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    from pathlib import Path
-
     for file, text in exported().items():
         Path("schemas", file).write_text(text, encoding="utf-8")

@@ -9,20 +9,27 @@ default in force without a word.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 from auditor import jmes
 from auditor.config import yaml
+from auditor.config.files import exists
+from auditor.config.request import PROJECT_FILE, Reading, Request
 from auditor.model.diagnostic import Diagnostic, Mistake, did_you_mean
 from auditor.model.instant import Duration, format_instant, parse_instant
 from auditor.model.policy import Variable
+from auditor.model.project import ProjectFile
 from auditor.model.source import Address
 from auditor.model.value import JSON, Value
 
 ENVIRONMENT_PREFIX: Final = "AUDITOR_VAR_"
+VARIABLES_FILE: Final = "auditor.vars.yaml"
+AUTOMATIC_FILES: Final = "*.auto.vars.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,38 +51,75 @@ class Given:
     address: Address | None = None
 
 
-def from_environ(environ: Mapping[str, str]) -> list[Given]:
-    """Return the variables among the environment variables, in the order of names."""
-    return [
-        Given(name=key.removeprefix(ENVIRONMENT_PREFIX), value=value, origin=key, text=True)
-        for key, value in sorted(environ.items())
-        if key.startswith(ENVIRONMENT_PREFIX)
-    ]
+def read_given(document: ProjectFile | None, request: Request, reading: Reading) -> list[Given]:
+    """Return the values of all places but the packs' entries, in rising precedence."""
+    given: list[Given] = []
+    for name, environment in (document.environments if document else {}).items():
+        address = Address(file=PROJECT_FILE).at("environments", name, "variables")
+        given += _from_mapping(environment.variables, PROJECT_FILE, address, environment=name)
+    given += _from_environ(request.environ)
+    automatic = sorted(path for path in reading.folder.glob(AUTOMATIC_FILES) if path.name[0] != ".")
+    for path in (reading.folder / VARIABLES_FILE, *automatic):
+        if exists(path):
+            given += _from_file(path, path.name, reading)
+    for option, text in request.variables:
+        if option == "--var-file":
+            given += _from_file(reading.folder / text, text, reading, trusted=True)
+        else:
+            given += _from_option(text, reading)
+    return given
 
 
-def from_mapping(data: Mapping[str, JSON], origin: str, **where: Any) -> list[Given]:
-    """Return the variables of a mapping whose keys are `name` or `pack.name`."""
-    found = []
-    for key, value in data.items():
+def _from_environ(environ: Mapping[str, str]) -> Iterator[Given]:
+    for key, value in sorted(environ.items()):
+        if key.startswith(ENVIRONMENT_PREFIX):
+            yield Given(name=key.removeprefix(ENVIRONMENT_PREFIX), value=value, origin=key, text=True)
+
+
+def _from_mapping(
+    data: Mapping[str, JSON], origin: str, address: Address, environment: str | None = None
+) -> Iterator[Given]:
+    """Yield the variables of a mapping whose keys are `name` or `pack.name`; the latter win over the former."""
+    for key, value in sorted(data.items(), key=lambda entry: "." in entry[0]):
         pack, name = _split(key)
-        where_pack = {**where, "pack": pack} if pack else where
-        found.append(Given(name=name, value=value, origin=origin, **where_pack))
-    return found
-
-
-def from_option(text: str) -> Given | Diagnostic:
-    """Return the variable of an option `--var [PACK.]name=value`."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        return Diagnostic(
-            code="variable.bad-option",
-            summary="Bad option",
-            detail=f'"{text}" is not of the form name=value or PACK.name=value.',
-            help="Write, for example, --var license_cap=10000.",
-            subject="--var",
+        yield Given(
+            name=name, value=value, origin=origin, pack=pack, environment=environment, address=address.at(key)
         )
+
+
+def _from_file(path: Path, file: str, reading: Reading, *, trusted: bool = False) -> Iterator[Given]:
+    text = reading.text(path, file, trusted=trusted)
+    if text is None:
+        return
+    loaded = yaml.load(text, file)
+    reading.problems += loaded.diagnostics
+    if isinstance(loaded.value, dict):
+        yield from _from_mapping(loaded.value, file, Address(file=file))
+    elif loaded.value is not None:
+        reading.problem(
+            "schema.wrong-type",
+            "Wrong type",
+            "A file of variables is a mapping from names to values.",
+            help='Write "name: value" on each line.',
+            address=Address(file=file),
+        )
+
+
+def _from_option(text: str, reading: Reading) -> Iterator[Given]:
+    key, equals, value = text.partition("=")
     pack, name = _split(key)
-    return Given(name=name, value=value, origin="--var", pack=pack, text=True)
+    if equals and name:
+        yield Given(name=name, value=value, origin="--var", pack=pack, text=True)
+        return
+    # What follows the name may be a secret.
+    begin = re.match(r"[\w.-]*", text)
+    reading.problem(
+        "variable.bad-option",
+        "Bad option",
+        f'"{begin[0] if begin else ""}…" is not of the form name=value or PACK.name=value.',
+        help="Write, for example, --var license_cap=10000.",
+        subject="--var",
+    )
 
 
 def _split(key: str) -> tuple[str | None, str]:
@@ -83,10 +127,9 @@ def _split(key: str) -> tuple[str | None, str]:
     return (pack, name) if dot else (None, key)
 
 
-def undeclared(given: Iterable[Given], declared: Mapping[str, Iterable[str]]) -> list[Diagnostic]:
-    """Return a mistake for each value whose name no pack declares (*declared*: names by pack)."""
+def undeclared(given: Iterable[Given], declared: Mapping[str, Iterable[str]]) -> Iterator[Diagnostic]:
+    """Yield a mistake for each value whose name no pack declares (*declared*: names by pack)."""
     everywhere = {name for names in declared.values() for name in names}
-    found = []
     for item in given:
         names = everywhere if item.pack is None else set(declared.get(item.pack, ()))
         if item.name in names:
@@ -97,17 +140,14 @@ def undeclared(given: Iterable[Given], declared: Mapping[str, Iterable[str]]) ->
         else:
             detail = f'No selected pack declares a variable "{item.name}".'
             hint = did_you_mean(item.name, names)
-        found.append(
-            Diagnostic(
-                code="variable.undeclared",
-                summary="Undeclared variable",
-                detail=detail,
-                help=hint or "Remove it.",
-                address=item.address,
-                subject="" if item.address else item.origin,
-            )
+        yield Diagnostic(
+            code="variable.undeclared",
+            summary="Undeclared variable",
+            detail=detail,
+            help=hint or "Remove it.",
+            address=item.address and item.address.key(),
+            subject="" if item.address else item.origin,
         )
-    return found
 
 
 def resolve(
@@ -126,33 +166,32 @@ def resolve(
     relevant = [g for g in given if g.pack in (None, pack) and g.environment in (None, environment)]
     for name, (variable, address) in declared.items():
         last = next((g for g in reversed(relevant) if g.name == name), None)
-        if last is None and variable.required:
-            problems.append(_not_given(pack, name, variable, address))
-            continue
-        origin = last.origin if last else "default"
-        where = (last.address if last else address.at("default")) or None
-        raw = last.value if last else variable.default
-        try:
-            if last and last.text:
-                raw = _from_text(variable.type, str(raw))
-            converted = convert(variable.type, raw)
-            value = Value(converted, sensitive=variable.sensitive, origin=origin)
-            problem = _invalid(name, variable, converted, address)
-        except ValueError as error:
-            shown = "" if variable.sensitive else f": {error}"
-            problem = Diagnostic(
-                code="variable.wrong-type",
-                summary="Wrong type",
-                detail=f'"{name}" must be of the type {variable.type}{shown}.',
-                help=_how_to_give(name, variable),
-                address=where,
-                subject="" if where else origin,
+        if last is None and not variable.required:
+            last = Given(
+                name=name, value=variable.default, origin="default", pack=pack, address=address.at("default")
             )
-        else:
-            values[f"var.{name}"] = value
-        if problem is not None:
-            problems.append(problem)
+        found = _value(variable, last) if last else _not_given(pack, name, variable, address)
+        holds = _holds(variable, found, address)
+        problems += [problem for problem in (found, holds) if isinstance(problem, Diagnostic)]
+        if isinstance(found, Value):
+            values[f"var.{name}"] = found
     return values, problems
+
+
+def _value(variable: Variable, given: Given) -> Value | Diagnostic:
+    try:
+        raw = _from_text(variable.type, given.value) if given.text else given.value
+        return Value(convert(variable.type, raw), sensitive=variable.sensitive, origin=given.origin)
+    except ValueError as error:
+        shown = "" if variable.sensitive else f": {error}"
+        return Diagnostic(
+            code="variable.wrong-type",
+            summary="Wrong type",
+            detail=f'"{given.name}" must be of the type {variable.type}{shown}.',
+            help=_how_to_give(given.name, variable),
+            address=given.address,
+            subject="" if given.address else given.origin,
+        )
 
 
 def convert(type_name: str, value: JSON) -> JSON:
@@ -190,30 +229,41 @@ def convert(type_name: str, value: JSON) -> JSON:
 
 
 def _from_text(type_name: str, text: str) -> JSON:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # how Python hands on bytes of the command line or the environment
+        raise ValueError("it is not UTF-8") from None
     if type_name in ("string", "duration", "timestamp"):
         return text
     loaded = yaml.load(text, "value")
     if loaded.diagnostics:
-        raise ValueError(f"{_show(text)} can not be read")
+        raise ValueError(f"{_show(text)} can not be read as YAML")
     return loaded.value
 
 
-def _invalid(name: str, variable: Variable, value: JSON, address: Address) -> Diagnostic | None:
+def _holds(variable: Variable, found: Value | Diagnostic, address: Address) -> Diagnostic | None:
+    """Return what is wrong with a variable's validation, or with its value by that validation."""
     if variable.validation is None:
         return None
     where = address.at("validation", "condition")
     try:
-        holds = jmes.compile(jmes.parse(variable.validation.condition)).search(value)
+        condition = jmes.compile(jmes.parse(variable.validation.condition))
+        if isinstance(found, Diagnostic):
+            return None
+        result = condition.search(found.json)
     except Mistake as mistake:
-        return mistake.diagnostic(where)
-    if holds is True:
+        problem = mistake.diagnostic(where)
+        return problem.with_(detail="") if variable.sensitive else problem
+    if result is True:
         return None
-    shown = "the value" if variable.sensitive else _show(value)
+    name = address.route[-1]
+    shown = "The value" if found.sensitive else _show(found.json)
+    told = "" if result is False else " The condition is neither true nor false."
     return Diagnostic(
         code="variable.invalid",
         summary="Value refused",
-        detail=f'{shown} is refused for "{name}": {variable.validation.message}',
-        help=_how_to_give(name, variable),
+        detail=f'{shown} (from {found.origin}) is refused for "{name}": {variable.validation.message}{told}',
+        help=_how_to_give(str(name), variable),
         address=where,
     )
 
@@ -242,11 +292,11 @@ _EXAMPLES: Final = {
 def _how_to_give(name: str, variable: Variable) -> str:
     example = _EXAMPLES.get(variable.type, "[…]" if variable.type.startswith("list") else "{…}")
     return (
-        f"Give it as --var '{name}={example}', as {name} in auditor.vars.yaml, "
+        f"Give it as --var '{name}={example}', as {name} in {VARIABLES_FILE}, "
         f"or as the environment variable {ENVIRONMENT_PREFIX}{name}."
     )
 
 
 def _show(value: JSON) -> str:
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -2,7 +2,7 @@
 Expectations as reducers: records go in one by one, a finding comes out.
 
 `every` looks at each record on its own. The other forms need the whole list, which is kept up to a bound and
-sorted by order key and identity, so that no order of arrival changes a verdict.
+sorted by order key and identity, so that no order of arrival changes a finding.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from auditor import jmes
+from auditor import jmes, scim
 from auditor.model.instant import parse_instant
-from auditor.model.policy import OnMissing
+from auditor.model.policy import Form, OnMissing
 from auditor.model.resource import ResourceKind, value_at
 from auditor.model.value import JSON
 from auditor.model.verdict import Status, Violation
@@ -28,122 +27,163 @@ MAX_ITEMS: Final = 100_000
 SHOWN: Final = 20
 """Violations that a verdict shows; the rest is counted."""
 
-SortKey = tuple[str, ...]
+THE_LIST: Final = "the whole list"
+"""What names a violation that is no single record's."""
+
+_SHOWN_LENGTH: Final = 120
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What names a violation: the check with its environment, and how records are identified."""
+    """What a check is about: how its records are ordered and named, and how a violation is told."""
 
-    check: str
-    kind: ResourceKind
-    template: jmes.Template | None
-    default_message: str
+    def __init__(
+        self, check: str, kind: ResourceKind, template: jmes.Template | None, default_message: str
+    ) -> None:
+        self.check = check
+        self.kind = kind
+        self.template = template
+        self.default_message = default_message
+        self._instant_path = kind.buckets.start if kind.buckets else kind.instant
+        paths = (kind.order_key, *kind.identity)
+        self._paths = [(path, scim.rules(kind)(path).type == "instant") for path in paths]
 
-    def key(self, record: JSON) -> SortKey:
-        """Return order key and identity of a record, as texts that sort."""
-        return tuple(str(value_at(record, path)) for path in (self.kind.order_key, *self.kind.identity))
+    def key(self, record: JSON) -> tuple[Any, ...]:
+        """
+        Return order key and identity of a record, in a form that sorts.
+
+        Instants sort as instants: PingOne may write the same one with and without milliseconds.
+        """
+        return tuple(_sortable(value_at(record, path), instant) for path, instant in self._paths)
+
+    def name(self, item: JSON) -> str:
+        """Return what names an item: a record's identity, else its own value, cut short."""
+        if self._is_record(item):
+            return ", ".join(str(value_at(item, path)) for path in self.kind.identity)
+        text = item if isinstance(item, str) else _canonical(item)
+        return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 1]}…"
 
     def violation(self, item: JSON) -> Violation:
-        """Return an item as a violation; what is no record is named by its own value."""
-        identity = ", ".join(self.key(item)[1:]) if self._is_record(item) else _shown(item)
-        at = self._instant(item)
-        material = json.dumps([self.check, identity, str(at or "")], ensure_ascii=True)
+        """Return a record, or an item that an expression made of records, as a violation."""
+        known = [self.key(item)] if self._is_record(item) else [None, item]
         link = value_at(item, "_links.self.href") if isinstance(item, dict) else None
         return Violation(
-            fingerprint=hashlib.sha256(material.encode()).hexdigest()[:32],
-            identity=identity,
-            at=at,
-            message=self.template.render(item) if self.template else self.default_message,
+            fingerprint=self._fingerprint(*known),
+            identity=self.name(item),
+            at=self._instant(item),
+            message=self._message(item),
             item=item,
             link=link if isinstance(link, str) else None,
         )
 
+    def violation_of_list(self, records: list[JSON]) -> Violation:
+        """Return the whole list as one violation; of its records only the message tells."""
+        return Violation(
+            fingerprint=self._fingerprint(),
+            identity=THE_LIST,
+            at=None,
+            message=self._message(records),
+            item=None,
+        )
+
+    def _message(self, item: JSON) -> str:
+        return self.template.render(item) if self.template else self.default_message
+
+    def _fingerprint(self, *known: JSON) -> str:
+        return hashlib.sha256(_canonical([self.check, *known]).encode("ascii")).hexdigest()[:32]
+
     def _is_record(self, item: JSON) -> bool:
-        return isinstance(item, dict) and None not in [value_at(item, path) for path in self.kind.identity]
+        return isinstance(item, dict) and all(value_at(item, path) is not None for path in self.kind.identity)
 
     def _instant(self, item: JSON) -> datetime | None:
-        path = self.kind.buckets.start if self.kind.buckets else self.kind.instant
-        text = value_at(item, path) if path and isinstance(item, dict) else None
+        text = value_at(item, self._instant_path) if self._instant_path and isinstance(item, dict) else None
         try:
             return parse_instant(text) if isinstance(text, str) else None
         except ValueError:
             return None
 
 
-def _shown(item: JSON) -> str:
-    text = (
-        item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, sort_keys=True, default=str)
-    )
-    return text if len(text) <= 120 else f"{text[:119]}…"
+def _sortable(value: JSON, instant: bool) -> tuple[int, Any]:  # noqa: FBT001  # called in one line
+    """Return a value of a record with the rank of its type, since values of two types have no order."""
+    if value is None:
+        return (0, 0)
+    if isinstance(value, int | float):
+        return (1, value)
+    if instant and isinstance(value, str):
+        try:
+            return (2, parse_instant(value))
+        except ValueError:
+            pass
+    return (3, value if isinstance(value, str) else _canonical(value))
+
+
+def _canonical(value: JSON) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=True, sort_keys=True, default=str)
+    except (RecursionError, ValueError):  # deeper, or a number of more digits, than Python writes
+        return "(too large)"
 
 
 @dataclass(slots=True)
 class Violations:
-    """The violations of one expectation: all counted, the first by order key and identity kept."""
+    """The violations of one expectation on each record: all counted, the first in order kept."""
 
     subject: Subject
     total: int = 0
-    _kept: list[tuple[_Reversed, int, JSON]] = field(default_factory=list)
+    _kept: list[tuple[tuple[Any, ...], JSON]] = field(default_factory=list)
 
-    def add(self, item: JSON) -> None:
-        """Count one violation."""
+    def add(self, record: JSON) -> None:
+        """Count a record that violates."""
         self.total += 1
-        entry = (
-            _Reversed(self.subject.key(item) if isinstance(item, dict) else (_shown(item),)),
-            self.total,
-            item,
-        )
-        if len(self._kept) < SHOWN:
-            heapq.heappush(self._kept, entry)
-        else:
-            heapq.heappushpop(self._kept, entry)
+        self._kept.append((self.subject.key(record), record))
+        if len(self._kept) > 10 * SHOWN:
+            self._kept = self._first()
+
+    def _first(self) -> list[tuple[tuple[Any, ...], JSON]]:
+        return heapq.nsmallest(SHOWN, self._kept, key=lambda entry: entry[0])
 
     def first(self) -> tuple[Violation, ...]:
-        """Return the first violations in order."""
-        ordered = sorted(self._kept, key=lambda entry: (entry[0].key, entry[1]))
-        return tuple(self.subject.violation(item) for _, _, item in ordered)
-
-
-@dataclass(slots=True)
-class _Reversed:
-    """A key that sorts the other way, so that the heap's smallest is the last in order."""
-
-    key: SortKey
-
-    def __lt__(self, other: _Reversed) -> bool:
-        return self.key > other.key
+        """Return the first violations by order key and identity."""
+        return tuple(self.subject.violation(record) for _, record in self._first())
 
 
 @dataclass(slots=True)
 class Undecided:
-    """What could not be decided: how many records, and which parts of the expression were absent."""
+    """What could not be decided: how much of it, and which operands were absent how often."""
 
-    records: int = 0
+    total: int = 0
     operands: dict[str, int] = field(default_factory=dict)
 
     def add(self, undecided: jmes.Undecided) -> None:
-        """Count one record."""
-        self.records += 1
+        """Count one record, element or list."""
+        self.total += 1
         for operand in undecided.operands:
             self.operands[operand.text] = self.operands.get(operand.text, 0) + 1
+
+    def reason(self, what: str) -> str:
+        """Return a sentence about *what* can not be decided."""
+        absent = ", ".join(f"`{text}` is absent in {count}" for text, count in sorted(self.operands.items()))
+        return f"{what} can not be decided: {absent}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """
-    What a reducer found in a non-empty population.
+    What a reducer found.
 
-    `status` and `observed` leave undecided records and errors out: whoever makes the outcome adds them.
-    `error` is the first expression error, with the record that it met.
+    `status` leaves out what was undecided and errors: whoever makes the outcome lets them win. `undecided`
+    counts records, or elements of the list, and `undecided_reason` tells of them; `error` says why the
+    expression could not be evaluated, with its `code`. `skipped` records have left the population.
     """
 
-    status: Status
-    observed: str
-    violations: Violations
-    undecided: Undecided
+    status: Status = Status.PASS
+    observed: str = ""
+    violations: tuple[Violation, ...] = ()
+    exceptions: int = 0
+    undecided: int = 0
+    undecided_reason: str = ""
     skipped: int = 0
     error: str = ""
+    code: str = "evaluation.error"
 
 
 class Reducer(Protocol):
@@ -156,25 +196,19 @@ class Reducer(Protocol):
         """Return what was found."""
 
 
-class TooMany(Exception):  # noqa: N818  # a finding about the policy
-    """An expectation over the whole list has more records than may be held."""
-
-
-@dataclass(slots=True)
 class Every:
     """`every`: true of each record."""
 
-    expression: jmes.Expression
-    subject: Subject
-    on_missing: OnMissing | None
-    violations: Violations = field(init=False)
-    undecided: Undecided = field(default_factory=Undecided)
-    skipped: int = 0
-    error: str = ""
-    records: int = 0
-
-    def __post_init__(self) -> None:
-        self.violations = Violations(self.subject)
+    def __init__(self, expression: jmes.Expression, subject: Subject, on_missing: OnMissing | None) -> None:
+        self.expression = expression
+        self.subject = subject
+        self.on_missing = on_missing
+        self.violations = Violations(subject)
+        self.undecided = Undecided()
+        self.records = 0
+        self.skipped = 0
+        self.held = 0
+        self.error: tuple[tuple[Any, ...], str] | None = None
 
     def step(self, record: JSON) -> None:
         """Take one record."""
@@ -182,138 +216,183 @@ class Every:
         try:
             result = self.expression.decide(record, jmes.Missing(select=False))
         except jmes.EvaluationError as error:
-            self.error = self.error or f"{error} (record {self.subject.violation(record).identity})"
+            self._fail(record, str(error))
             return
         if isinstance(result, jmes.Undecided):
             self._missing(record, result)
+        elif result is True:
+            self.held += 1
         elif result is False:
             self.violations.add(record)
-        elif result is not True:
-            name = self.subject.violation(record).identity
-            self.error = self.error or f"the expression is {_kind(result)}, not true or false (record {name})"
+        else:
+            self._fail(record, f"the expression is {_kind(result)}, not true or false")
 
     def _missing(self, record: JSON, result: jmes.Undecided) -> None:
         match self.on_missing:
             case "fail":
                 self.violations.add(record)
+            case "pass":
+                self.held += 1
             case "skip":
                 self.skipped += 1
             case None:
                 self.undecided.add(result)
 
+    def _fail(self, record: JSON, reason: str) -> None:
+        """Keep the error of the record that is first in order."""
+        found = (self.subject.key(record), f"{reason} (record {self.subject.name(record)})")
+        self.error = min(self.error or found, found)
+
     def finish(self) -> Finding:
         """Return the finding."""
         count = self.violations.total
+        status = Status.FAIL if count else Status.SKIP if self.skipped == self.records else Status.PASS
+        observed = (
+            f"{'false' if count else 'true'} of {count or self.held} of {number(self.records, 'record')}"
+        )
         return Finding(
-            status=Status.FAIL if count else Status.PASS,
-            observed=f"{'false' if count else 'true'} of {count or self.records} of {self.records} records",
-            violations=self.violations,
-            undecided=self.undecided,
+            status=status,
+            observed=f"{observed}, {self.skipped} skipped" if self.skipped else observed,
+            violations=self.violations.first(),
+            exceptions=count,
+            undecided=self.undecided.total,
+            undecided_reason=self.undecided.reason(
+                f"{self.undecided.total} of {number(self.records, 'record')}"
+            ),
             skipped=self.skipped,
-            error=self.error,
+            error=self.error[1] if self.error else "",
         )
 
 
-@dataclass(slots=True)
 class Whole:
     """`none`, `some` and `that`: an expression on the whole list."""
 
-    form: str
-    expression: jmes.Expression
-    subject: Subject
-    on_missing: OnMissing | None
-    records: list[JSON] = field(default_factory=list)
+    def __init__(
+        self, form: Form, expression: jmes.Expression, subject: Subject, on_missing: OnMissing | None
+    ) -> None:
+        self.form = form
+        self.expression = expression
+        self.subject = subject
+        self.on_missing = on_missing
+        self.records: list[JSON] = []
+        self.too_many = False
 
     def step(self, record: JSON) -> None:
-        """
-        Keep one record.
-
-        Raises:
-            TooMany: there are more than `MAX_ITEMS`.
-        """
-        if len(self.records) >= MAX_ITEMS:
-            raise TooMany
-        self.records.append(record)
+        """Keep one record; beyond `MAX_ITEMS` none is kept, and the finding is an error."""
+        if self.too_many or len(self.records) >= MAX_ITEMS:
+            self.too_many = True
+            self.records.clear()
+        else:
+            self.records.append(record)
 
     def finish(self) -> Finding:
         """Return the finding."""
-        whole = sorted(self.records, key=self.subject.key)
-        # An element that can not be decided counts for the worse or the better, as on_missing says.
-        select = (self.form, self.on_missing) in {("none", "fail"), ("some", "pass")}
-        missing = jmes.Missing(select=select)
-        violations, undecided = Violations(self.subject), Undecided()
-        try:
-            result = self.expression.decide(whole, missing)
-        except jmes.EvaluationError as error:
+        if self.too_many:
             return Finding(
-                status=Status.PASS, observed="", violations=violations, undecided=undecided, error=str(error)
+                error=f"it needs the whole list, which has more than {MAX_ITEMS:,} records",
+                code="evaluation.too-many",
             )
-        skipped = 0
-        if self.on_missing is None:
-            for _, found in missing.found:
-                undecided.add(found)
-            if isinstance(result, jmes.Undecided):
-                undecided.add(result)
-        elif self.on_missing == "skip":
-            skipped = len(missing.found)
-        if isinstance(result, jmes.Undecided) or (missing.found and self.form == "that"):
-            status = self._as_told(violations, whole)
-            if status is not None:
-                return Finding(
-                    status=status,
-                    observed="not decided"
-                    if self.on_missing is None
-                    else f"not decided: counted as {self.on_missing}",
-                    violations=violations,
-                    undecided=undecided,
-                    skipped=skipped,
-                )
-        return self._judge(result, whole, violations, undecided, skipped)
+        whole = sorted(self.records, key=self.subject.key)
+        try:
+            return self._that(whole) if self.form == "that" else self._items(whole)
+        except jmes.EvaluationError as error:
+            return Finding(error=str(error))
 
-    def _as_told(self, violations: Violations, whole: list[JSON]) -> Status | None:
-        """Return what an undecided list counts as; None where leaving its undecided elements out decides."""
-        match self.on_missing:
-            case "fail":
-                violations.add(f"the list of {len(whole)} records")
-                return Status.FAIL
-            case "pass":
-                return Status.PASS
-            case "skip":
-                return Status.SKIP
-        return Status.PASS
+    # What can not be decided counts for the worse or the better, as on_missing says: an element is selected
+    # or left out, an expression that is undecided as a whole fails, passes or is skipped.
 
-    def _judge(
-        self, result: Any, whole: list[JSON], violations: Violations, undecided: Undecided, skipped: int
-    ) -> Finding:
-        error = ""
-        if self.form == "that":
-            if result is False:
-                violations.add(whole)
-            elif result is not True:
-                error = f"the expression is {_kind(result)}, not true or false"
-            observed = "true" if result is True else "false"
-            failed = result is False
-        else:
-            found = result if isinstance(result, list) else []
-            if not isinstance(result, list):
-                error = f"the expression is {_kind(result)}, not a list"
-            if self.form == "none":
-                _add_all(violations, found)
-            observed = f"{len(found)} {'item' if len(found) == 1 else 'items'} of {len(whole)} records"
-            failed = bool(found) if self.form == "none" else not found
+    def _items(self, whole: list[JSON]) -> Finding:
+        """Judge what `none` and `some` yield."""
+        missing = jmes.Missing(select=(self.form, self.on_missing) in {("none", "fail"), ("some", "pass")})
+        result = self.expression.decide(whole, missing)
+        if isinstance(result, jmes.Undecided):
+            return self._undecided(result, whole)
+        if not isinstance(result, list):
+            return Finding(error=f"the expression is {_kind(result)}, not a list")
+        unwanted = result if self.form == "none" else []
+        open_elements, skipped = self._open(missing), self._skipped(missing, whole)
         return Finding(
-            status=Status.FAIL if failed else Status.PASS,
-            observed=observed,
-            violations=violations,
-            undecided=undecided,
+            status=_status(bool(result) is (self.form == "some"), skipped, whole),
+            observed=f"{number(len(result), 'item')} of {number(len(whole), 'record')}",
+            violations=tuple(self.subject.violation(item) for item in unwanted[:SHOWN]),
+            exceptions=len(unwanted),
+            undecided=open_elements.total,
+            undecided_reason=open_elements.reason(_elements(open_elements)),
             skipped=skipped,
-            error=error,
         )
 
+    def _that(self, whole: list[JSON]) -> Finding:
+        """
+        Judge `that`.
 
-def _add_all(violations: Violations, items: Iterable[JSON]) -> None:
-    for item in items:
-        violations.add(item)
+        Whether an element that is undecided speaks for or against the list, only the expression knows. So it
+        is evaluated with all of them and with none: with `on_missing: pass` one of the two must be true, with
+        `fail` both. `skip` leaves them out.
+        """
+        without, with_all = jmes.Missing(select=False), jmes.Missing(select=True)
+        results = [self.expression.decide(whole, without)]
+        if without.found and self.on_missing in ("pass", "fail"):
+            results.append(self.expression.decide(whole, with_all))
+        for result in results:
+            if isinstance(result, jmes.Undecided):
+                return self._undecided(result, whole)
+            if not isinstance(result, bool):
+                return Finding(error=f"the expression is {_kind(result)}, not true or false")
+        open_elements, skipped = self._open(without), self._skipped(without, whole)
+        holds = any(results) if self.on_missing == "pass" else all(results)
+        violated = not holds and not open_elements.total
+        return Finding(
+            status=_status(holds, skipped, whole),
+            observed="not decided" if open_elements.total else str(holds).lower(),
+            violations=(self.subject.violation_of_list(whole),) if violated else (),
+            exceptions=int(violated),
+            undecided=open_elements.total,
+            undecided_reason=open_elements.reason(_elements(open_elements)),
+            skipped=skipped,
+        )
+
+    def _undecided(self, result: jmes.Undecided, whole: list[JSON]) -> Finding:
+        """Judge an expression that is undecided as a whole."""
+        if self.on_missing is None:
+            undecided = Undecided()
+            undecided.add(result)
+            reason = undecided.reason("The expression")
+            return Finding(observed="not decided", undecided=1, undecided_reason=reason)
+        failed = self.on_missing == "fail"
+        return Finding(
+            status={"fail": Status.FAIL, "pass": Status.PASS, "skip": Status.SKIP}[self.on_missing],
+            observed=f"not decided: counted as {self.on_missing}",
+            violations=(self.subject.violation_of_list(whole),) if failed else (),
+            exceptions=int(failed),
+        )
+
+    def _open(self, missing: jmes.Missing) -> Undecided:
+        """Return the elements for which nobody said what they count as."""
+        undecided = Undecided()
+        for _, found in missing.found if self.on_missing is None else ():
+            undecided.add(found)
+        return undecided
+
+    def _skipped(self, missing: jmes.Missing, records: list[JSON]) -> int:
+        """Return how many records are left out; what lies inside of a record is none itself."""
+        left_out = {id(element) for element, _ in missing.found} if self.on_missing == "skip" else set()
+        return sum(id(record) in left_out for record in records)
+
+
+def _elements(undecided: Undecided) -> str:
+    return f"{number(undecided.total, 'element')} of the list"
+
+
+def _status(holds: bool, skipped: int, records: list[JSON]) -> Status:  # noqa: FBT001  # its verdict
+    """Return the status of a decided list, which is no pass where every record was left out of it."""
+    if not holds:
+        return Status.FAIL
+    return Status.SKIP if records and skipped == len(records) else Status.PASS
+
+
+def number(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _kind(value: JSON) -> str:

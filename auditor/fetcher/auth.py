@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote_plus
 
 from authlib.oauth2.auth import ClientAuth
 
-from auditor.fetcher.failures import FetchError, words
-from auditor.fetcher.session import Session
-from auditor.model.environment import Environment
+from auditor.fetcher.failures import FetchError, described, quoted
+from auditor.fetcher.session import Request, Response, Session
+from auditor.model.environment import Credentials, Environment
 from auditor.model.secret import Secret
-from auditor.model.value import parse_json
+from auditor.model.value import JSON
 
-_EARLY: Final = timedelta(seconds=60)
+EARLY: Final = timedelta(seconds=60)
 """A token is renewed this long before it expires, so that it does not expire on its way."""
+
+_LIFETIME: Final = timedelta(hours=1)  # "expires_in": 3600, in every document
+_BEARER: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750, section 2.1
 
 
 class Tokens:
     """
     The token of one environment's worker application, asked for when it is needed and renewed when it is old.
 
-    Several queries share it; only one of them asks for a new one.
+    Several queries share it; only one of them asks for a new one. Where none is given, none is asked for
+    again: the same credentials would be refused again, and a client that keeps on trying may be locked out.
     """
 
     def __init__(self, environment: Environment, session: Session, clock: Callable[[], datetime]) -> None:
@@ -33,6 +40,8 @@ class Tokens:
         self._lock = asyncio.Lock()
         self._token: Secret | None = None
         self._renew_at: datetime | None = None
+        self._failed: FetchError | None = None
+        self._concealed = set(_spellings(environment.credentials)) if environment.credentials else set()
 
     async def token(self, *, not_this: Secret | None = None) -> Secret:
         """
@@ -45,48 +54,97 @@ class Tokens:
             FetchError: there are no credentials, or the token endpoint does not give a token for them.
         """
         async with self._lock:
-            stale = self._renew_at is None or self._clock() >= self._renew_at
-            if self._token is None or stale or self._token is not_this:
-                self._token = await self._ask()
+            if self._failed is not None:
+                raise self._failed
+            old = self._renew_at is None or self._clock() >= self._renew_at
+            if self._token is None or old or self._token is not_this:
+                try:
+                    self._token = await self._ask()
+                except FetchError as error:
+                    self._failed = error
+                    raise
             return self._token
+
+    def conceal(self, text: str) -> str:
+        """Return a text without the client's secret and its tokens, which a server may have repeated."""
+        for secret in sorted(self._concealed, key=len, reverse=True):
+            text = text.replace(secret, "(concealed)")
+        return text
 
     async def _ask(self) -> Secret:
         environment, credentials = self._environment, self._environment.credentials
         if credentials is None or environment.auth_url is None:
             raise missing_credentials(environment)
-        url = f"{environment.auth_url}/{credentials.environment_id}/as/token"
-        client = ClientAuth(
-            credentials.client_id, credentials.client_secret.reveal(), credentials.auth_method
+        asked_at = self._clock()
+        url, headers, body = _proven(
+            credentials, f"{environment.auth_url}/{credentials.environment_id}/as/token", asked_at
         )
-        prepare: Callable[..., tuple[str, dict[str, str], str]] = client.prepare
-        url, headers, body = prepare(
-            "POST",
-            url,
-            {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
-            "grant_type=client_credentials",
-        )
-        response = await self._session.send("POST", url, headers=headers, content=body.encode())
-        if response.status != 200:
-            raise FetchError(
-                "credentials.refused",
-                f"The token endpoint answered with status {response.status}. {words(response.body)}".rstrip(),
-                "Check client id, client secret, the worker application's environment id and its token endpoint "
-                f"authentication method (now {credentials.auth_method}).",
-            )
-        try:
-            answer = parse_json(response.body)
-        except ValueError:
-            answer = None
-        match answer:
-            case {"access_token": str(token), "expires_in": int(lifetime_s)} if token:
-                lifetime = max(timedelta(seconds=lifetime_s) - _EARLY, timedelta())
-                self._renew_at = self._clock() + lifetime
+        response = await self._session.send(Request("POST", url, body), headers=headers)
+        match response.document:
+            case {"access_token": str(token)} if _BEARER.fullmatch(token):
+                lifetime = _lifetime(response.document)
+                self._renew_at = asked_at + lifetime - min(EARLY, lifetime / 2)
+                self._concealed.add(token)
                 return Secret(token)
+        raise _no_token(response, credentials)
+
+
+def _proven(credentials: Credentials, url: str, now: datetime) -> tuple[str, dict[str, str], bytes]:
+    """Return URL, headers and body of a token request with the proof of who asks."""
+    client_id, secret = credentials.client_id, credentials.client_secret.reveal()
+    method: Any = credentials.auth_method
+    if method == "client_secret_basic":
+        client_id, secret = quote_plus(client_id), quote_plus(secret)  # RFC 6749, section 2.3.1
+    elif method in ("client_secret_jwt", "private_key_jwt"):
+        from authlib.oauth2 import rfc7523  # the cryptography behind it takes long to load
+
+        signature = rfc7523.ClientSecretJWT if method == "client_secret_jwt" else rfc7523.PrivateKeyJWT
+        issued = int(now.timestamp())
+        method = signature(claims={"iat": issued, "exp": issued + 300})
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+    prepare: Callable[..., tuple[str, dict[str, str], str]] = ClientAuth(client_id, secret, method).prepare
+    try:
+        url, headers, body = prepare("POST", url, form, "grant_type=client_credentials")
+    except ValueError:  # which may quote the key
         raise FetchError(
-            "credentials.token-endpoint",
-            f"The token endpoint did not answer with a token, but with {describe(response.content_type)}.",
-            "Check auth_url or the region, and whether a proxy stands between.",
+            "credentials.unusable",
+            f"The client secret can not be used for {credentials.auth_method}.",
+            "For private_key_jwt it must be an RSA key in PEM form.",
+        ) from None
+    return url, headers, body.encode()
+
+
+def _lifetime(answer: dict[str, JSON]) -> timedelta:
+    """Return how long a token is good; a refused one is renewed in any case."""
+    told = answer.get("expires_in")
+    return timedelta(seconds=told) if type(told) is int and 0 < told < 10**9 else _LIFETIME
+
+
+def _no_token(response: Response, credentials: Credentials) -> FetchError:
+    told = quoted(response.body)
+    if response.status in (400, 401, 403):
+        return FetchError(
+            "credentials.refused",
+            f"The token endpoint refused the worker application (status {response.status}).{told}",
+            "Check client id, client secret, the worker application's environment id and its token endpoint "
+            f"authentication method (now {credentials.auth_method}).",
         )
+    return FetchError(
+        "credentials.token-endpoint",
+        "The token endpoint did not answer with a token, but with "
+        f"{described(response.content_type)} (status {response.status}).{told}",
+        "Check auth_url or the region, the worker application's environment id, and whether a proxy stands "
+        "between.",
+    )
+
+
+def _spellings(credentials: Credentials) -> Iterator[str]:
+    """Yield what must not be shown, in every form in which it is sent; a key of several lines by line."""
+    secret = credentials.client_secret.reveal()
+    pair = f"{quote_plus(credentials.client_id)}:{quote_plus(secret)}"
+    for text in (*secret.splitlines(), quote_plus(secret), b64encode(pair.encode()).decode()):
+        if len(text) > 3:
+            yield text
 
 
 def bearer(token: Secret) -> dict[str, str]:
@@ -102,9 +160,3 @@ def missing_credentials(environment: Environment) -> FetchError:
         f'The environment "{environment.name}" can not be asked. Not set: {needed}.',
         "Set the environment variables, or try the built-in simulator first: --simulate.",
     )
-
-
-def describe(content_type: str) -> str:
-    """Return what kind of answer a content type names, for people."""
-    kind = content_type.partition(";")[0].strip()
-    return {"text/html": "an HTML page", "": "something without a content type"}.get(kind, kind)

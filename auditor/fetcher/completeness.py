@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ import orjson
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError, best_match
 
-from auditor.fetcher.failures import FetchError
+from auditor.fetcher.failures import AGAIN, DRIFT, FetchError
 from auditor.model.evidence import Assurance
 from auditor.model.instant import Duration, Window, edges, format_instant, parse_instant
 from auditor.model.plan import PlannedQuery
@@ -21,12 +22,19 @@ from auditor.model.resource import Buckets, ResourceKind, value_at
 from auditor.model.value import JSON
 
 _FORMATS: Final = FormatChecker(formats=())
-_DRIFT: Final = "PingOne's answer has changed its shape: update the auditor, or report it."
 
 
 @_FORMATS.checks("date-time", raises=ValueError)
 def _is_instant(value: object) -> bool:
     return not isinstance(value, str) or bool(parse_instant(value))
+
+
+@dataclass(slots=True)
+class _Slice:
+    """What a slice has brought, and what the endpoint says that it has."""
+
+    records: int = 0
+    count: int | None = None
 
 
 @dataclass(slots=True)
@@ -42,70 +50,101 @@ class Ledger:
     query: PlannedQuery
     kind: ResourceKind
     given: bool = False
-    """Whether the records come from a file, so that nothing counts them."""
-    validator: Draft202012Validator = field(init=False)
-    seen: dict[tuple[JSON, ...], bytes] = field(default_factory=dict)
-    starts: set[datetime] = field(default_factory=set)
+    """Whether the records come from a file, so that nothing counts them, nor asked for a window."""
     records: int = 0
     duplicates: int = 0
-    count: int | None = None
     first: datetime | None = None
     last: datetime | None = None
+    _slices: dict[Window | None, _Slice] = field(init=False, default_factory=dict)
+    _seen: dict[tuple[JSON, ...], bytes] = field(init=False, default_factory=dict)
+    _starts: set[datetime] = field(init=False, default_factory=set)
+    _validator: Draft202012Validator = field(init=False)
 
     def __post_init__(self) -> None:
-        self.validator = Draft202012Validator(self.kind.item, format_checker=_FORMATS)
+        self._validator = Draft202012Validator(self.kind.item, format_checker=_FORMATS)
 
-    def take(self, records: list[dict[str, Any]], count: int | None = None) -> tuple[JSON, ...]:
+    @property
+    def count(self) -> int | None:
+        """How many records the endpoint says that there are, where it does."""
+        counts = [part.count for part in self._slices.values() if part.count is not None]
+        return sum(counts) if counts else None
+
+    def take(
+        self, records: list[dict[str, Any]], *, count: int | None = None, window: Window | None = None
+    ) -> tuple[JSON, ...]:
         """
-        Check the records of one page, and return those that were not seen before.
+        Check the records of one page of a slice, and return those that were not seen before.
+
+        *count* is what the page says of the whole answer; the largest that was said is believed.
 
         Raises:
-            FetchError: a record is not of the documented shape, or contradicts another.
+            FetchError: a record is not of the documented shape, contradicts another, or lies outside of the
+                slice that was asked for.
         """
+        part = self._slices.setdefault(window, _Slice())
         if self.kind.page.count == "items" and count is not None:
-            self.count = count
-        return tuple(record for record in records if self._is_new(record))
+            part.count = max(part.count or 0, count)
+        new = tuple(
+            record for number, record in enumerate(records, 1) if self._is_new(record, number, window)
+        )
+        part.records += len(new)
+        self.records += len(new)
+        self.duplicates += len(records) - len(new)
+        return new
 
-    def _is_new(self, record: dict[str, Any]) -> bool:
-        error = best_match(self.validator.iter_errors(record))
+    def _is_new(self, record: dict[str, Any], number: int, asked: Window | None) -> bool:
+        error = best_match(self._validator.iter_errors(record))
         if error is not None:
-            raise FetchError("evidence.drift", f"A record is not as documented: {_describe(error)}.", _DRIFT)
-        key = tuple(value_at(record, path) for path in (self.kind.order_key, *self.kind.identity))
-        if None in key:
-            raise FetchError("evidence.drift", f"A record lacks {' or '.join(self.kind.identity)}.", _DRIFT)
+            raise _drift(number, f"{_place(error)}: {_rule(error)}")
+        instant = _instant(record, self._instant_path, number) if self._instant_path else None
+        key = self._key(record, instant, number)
         digest = hashlib.blake2b(_canonical(record), digest_size=16).digest()
-        known = self.seen.setdefault(key, digest)
-        if known != digest:
+        known = self._seen.get(key)
+        if known is None:
+            self._seen[key] = digest
+            if instant is not None:
+                self._note(record, instant, number, asked)
+        elif known != digest:
             raise FetchError(
                 "evidence.changed-record",
-                f"Two different records came under one identity ({', '.join(map(str, key))}).",
+                f"Two different records came under one identity ({', '.join(map(_shown, key))}).",
                 "Run again; an audit log that changes while it is read can not be relied on.",
             )
-        if len(self.seen) == self.records:
-            self.duplicates += 1
-            return False
-        self.records += 1
-        self._note_instant(record)
-        return True
+        return known is None
 
-    def _note_instant(self, record: dict[str, Any]) -> None:
-        buckets = self.kind.buckets
-        path = buckets.start if buckets else self.kind.instant
-        if path is None:
-            return
-        instant = parse_instant(str(value_at(record, path)))
+    @property
+    def _instant_path(self) -> str | None:
+        return self.kind.buckets.start if self.kind.buckets else self.kind.instant
+
+    def _key(self, record: dict[str, Any], instant: datetime | None, number: int) -> tuple[JSON, ...]:
+        """Return what a record is known by; its instant in whatever spelling is the same one."""
+        key = []
+        for path in (self.kind.order_key, *self.kind.identity):
+            value = instant if path == self._instant_path else value_at(record, path)
+            if value is None or isinstance(value, dict | list):
+                raise _drift(number, f"{path}: there is no value to know the record by")
+            key.append(value)
+        return tuple(key)
+
+    def _note(self, record: dict[str, Any], instant: datetime, number: int, asked: Window | None) -> None:
+        until_now = self.kind.window is not None and self.kind.window.end is None
+        if asked is not None and (instant < asked.start or (instant >= asked.end and not until_now)):
+            raise FetchError(
+                "evidence.outside-window",
+                f"A record of {format_instant(instant)} was answered, and {asked} was asked for.",
+                "The endpoint does not filter as documented; its answer can not be relied on.",
+            )
         self.first = min(self.first or instant, instant)
         self.last = max(self.last or instant, instant)
-        if buckets is not None and self.query.window is not None and instant in self.query.window:
-            self._check_length(record, instant, buckets, self.query.window)
-            self.starts.add(instant)
+        buckets, window = self.kind.buckets, self.query.window
+        if buckets is not None and window is not None and instant in window:
+            self._check_length(instant, _instant(record, buckets.end, number), buckets, window)
+            self._starts.add(instant)
 
-    def _check_length(
-        self, record: dict[str, Any], start: datetime, buckets: Buckets, window: Window
-    ) -> None:
+    def _check_length(self, start: datetime, end: datetime, buckets: Buckets, window: Window) -> None:
         """Refuse a period that is not as long as was asked for, unless it is the one that is still running."""
         length = self._length(buckets)
-        end, whole_end = parse_instant(str(value_at(record, buckets.end))), length.after(start)
+        whole_end = length.after(start)
         # 23:59:59 and 23:59:59.999 are both seen as last moments of a period.
         inclusive = timedelta(seconds=1) if buckets.end_inclusive else timedelta()
         still_running = buckets.open_ended and whole_end > window.end and end < whole_end
@@ -120,26 +159,6 @@ class Ledger:
     def _length(self, buckets: Buckets) -> Duration:
         return buckets.period.length(self.query.options[buckets.period.option])
 
-    def check_asked(self, records: tuple[JSON, ...], window: Window | None) -> None:
-        """
-        Refuse records that lie outside of the window that was asked for.
-
-        Raises:
-            FetchError: the endpoint answered one.
-        """
-        path = self.kind.buckets.start if self.kind.buckets else self.kind.instant
-        if window is None or path is None:
-            return
-        until_now = self.kind.window is not None and self.kind.window.end is None
-        for record in records:
-            instant = parse_instant(str(value_at(record, path)))
-            if instant < window.start or (instant >= window.end and not until_now):
-                raise FetchError(
-                    "evidence.outside-window",
-                    f"A record of {format_instant(instant)} was answered, and {window} was asked for.",
-                    "The endpoint does not filter as documented; its answer can not be relied on.",
-                )
-
     def close(self) -> tuple[Assurance, tuple[str, ...]]:
         """
         Return why the answer is complete, with remarks.
@@ -147,79 +166,107 @@ class Ledger:
         Raises:
             FetchError: it is not.
         """
-        if self.kind.page.count == "items" and not self.given:
-            if self.count is None:
-                raise FetchError(
-                    "evidence.incomplete", "The endpoint did not say how many records there are.", _AGAIN
-                )
-            if self.count != self.records:
-                raise FetchError(
-                    "evidence.wrong-count",
-                    f"The endpoint counts {self.count} records and answered {self.records}.",
-                    _AGAIN,
-                )
-        remarks = tuple(self._gaps())
+        counted = self.kind.page.count == "items" and not self.given
+        if counted:
+            for part in self._slices.values():
+                _check_count(part)
+        remarks = tuple(self._left_out())
         if self.given:
             return "given", remarks
-        if self.kind.page.count == "items":
+        if counted:
             return "counted", remarks
         return ("whole buckets" if self.kind.buckets else "end of links"), remarks
 
-    def _gaps(self) -> Iterator[str]:
-        """Yield remarks about buckets that can not be there; raise for one that should be."""
+    def _left_out(self) -> Iterator[str]:
+        """Yield what of the window no period covers; raise where a period is missing or does not belong."""
         window, buckets = self.query.window, self.kind.buckets
         if window is None or buckets is None:
             return
         length = self._length(buckets)
         expected = list(edges(window, length))
-        if expected and self.starts and not self.starts & set(expected):
+        if self._starts and self._starts.isdisjoint(expected):
             yield from self._shifted(window, length)
             return
-        missing = [start for start in expected if start not in self.starts]
+        strange = self._starts.difference(expected)
+        if strange:
+            raise FetchError(
+                "evidence.drift",
+                f"A period from {format_instant(min(strange))} overlaps others of {length}.",
+                "The endpoint does not sample as documented; its answer can not be relied on.",
+            )
+        missing = [start for start in expected if start not in self._starts]
         if missing:
             raise FetchError(
                 "evidence.incomplete",
                 f"{len(missing)} of {len(expected)} periods are missing, the first from {format_instant(missing[0])}.",
-                _AGAIN,
+                AGAIN,
             )
 
     def _shifted(self, window: Window, length: Duration) -> Iterator[str]:
         """
-        Accept buckets on other edges than ours, if nothing between them is missing.
+        Accept periods on other edges than ours, if nothing between them is missing.
 
-        On which day a week begins is not documented for user activities; only what is cut off at both ends
-        of the window is then left out, and is named.
+        On which day a week begins is not documented for user activities, nor in whose time zone a day does;
+        only what is cut off at both ends of the window is then left out, and is named.
         """
-        starts = sorted(self.starts)
+        starts = sorted(self._starts)
         for earlier, later in pairwise(starts):
             if length.after(earlier) != later:
                 raise FetchError(
                     "evidence.incomplete",
-                    f"The period from {format_instant(length.after(earlier))} is missing.",
-                    _AGAIN,
+                    f"The period from {format_instant(length.after(earlier))} is missing, or overlaps another.",
+                    AGAIN,
                 )
-        head, tail = Window(window.start, starts[0]), Window(length.after(starts[-1]), window.end)
-        for part in (head, tail):
-            if part.length_s >= (length.after(part.start) - part.start).total_seconds():
-                raise FetchError("evidence.incomplete", f"Periods are missing in {part}.", _AGAIN)
+        counted = [s for s in starts if self.query.include_partial or length.after(s) <= window.end]
+        covered = Window(starts[0], length.after(counted[-1]) if counted else starts[0])
+        for part in (Window(window.start, covered.start), Window(covered.end, window.end)):
+            if length.after(part.start) <= part.end:
+                raise FetchError("evidence.incomplete", f"Periods are missing in {part}.", AGAIN)
             if part.length_s > 0:
                 yield f"The endpoint's periods leave out {part}."
 
 
-_AGAIN: Final = "Run again; if it stays so, report it to Ping Identity with the correlation ids."
+def _check_count(part: _Slice) -> None:
+    if part.count is None:
+        raise FetchError("evidence.incomplete", "The endpoint did not say how many records there are.", AGAIN)
+    if part.count != part.records:
+        raise FetchError(
+            "evidence.wrong-count",
+            f"The endpoint counts {part.count} records and answered {part.records}.",
+            AGAIN,
+        )
+
+
+def _instant(record: dict[str, Any], path: str, number: int) -> datetime:
+    try:
+        return parse_instant(str(value_at(record, path)))
+    except ValueError as error:
+        raise _drift(number, f"{path}: {error}") from None
 
 
 def _canonical(record: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
-    except (TypeError, orjson.JSONEncodeError):
-        # Lone surrogates, and integers beyond 64 bits.
-        return repr(sorted(record.items(), key=lambda item: item[0])).encode("utf-8", "surrogatepass")
+    except TypeError:  # lone surrogates, and integers beyond 64 bits
+        return json.dumps(record, sort_keys=True).encode()
 
 
-def _describe(error: ValidationError) -> str:
-    where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
-    shown = (
-        f"{error.validator} {error.validator_value!r:.80}" if error.validator != "required" else error.message
-    )
-    return f"{where.removeprefix('.') or 'the record'}: {shown}"
+def _drift(number: int, what: str) -> FetchError:
+    return FetchError("evidence.drift", f"Record {number} of a page is not as documented at {what}.", DRIFT)
+
+
+def _place(error: ValidationError) -> str:
+    """Return where in a record a rule is broken: `resources[0].name`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
+    return "".join(steps).removeprefix(".") or "its root"
+
+
+def _rule(error: ValidationError) -> str:
+    """Return which rule of the schema is broken, without the value, which may be personal."""
+    if error.validator == "required":
+        return error.message
+    return f"{error.validator} {error.validator_value!r:.80} is documented"
+
+
+def _shown(value: JSON) -> str:
+    return format_instant(value) if isinstance(value, datetime) else str(value)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from auditor.model.evidence import Failure
 from auditor.model.value import JSON, parse_json
+
+AGAIN: Final = "Run again; if it stays so, report it to Ping Identity with the correlation ids."
+
+DRIFT: Final = "PingOne's answer has changed its shape: update the auditor, or report it."
 
 
 class FetchError(Exception):
@@ -18,9 +22,8 @@ class FetchError(Exception):
 
 
 def refused(status: int, body: bytes, what: str, roles: tuple[str, ...] = ()) -> FetchError:
-    """Return the error for a status that no repetition would change."""
-    said = words(body)
-    told = f" PingOne says: {said}" if said else ""
+    """Return the error for a status that no repetition would change; *what* was asked for."""
+    told = quoted(body)
     match status:
         case 400 | 415 | 422:
             return FetchError(
@@ -53,7 +56,17 @@ def refused(status: int, body: bytes, what: str, roles: tuple[str, ...] = ()) ->
             f"{what} was answered with a redirect (status {status}), and redirects are not followed.",
             "Check api_url or the proxy: a token is sent to no other address than the one configured.",
         )
-    return FetchError("query.failed", f"{what} was answered with status {status}.{told}", "Try again later.")
+    return FetchError(
+        "query.failed",
+        f"{what} was answered with status {status}.{told}",
+        "Check api_url or the region, and whether a gateway or proxy stands between.",
+    )
+
+
+def quoted(body: bytes) -> str:
+    """Return an error body's words as a sentence to append; empty where it has none."""
+    said = words(body)
+    return f" PingOne says: {said.rstrip('.')}." if said else ""
 
 
 def words(body: bytes) -> str:
@@ -68,7 +81,7 @@ def words(body: bytes) -> str:
         answer = parse_json(body)
     except ValueError:
         return ""
-    return " ".join(" ".join(_parts(answer)).split())[:1_000]
+    return " ".join(" ".join(_parts(answer)).split())
 
 
 def _parts(answer: JSON) -> Iterator[str]:
@@ -77,23 +90,24 @@ def _parts(answer: JSON) -> Iterator[str]:
     code = answer.get("code") or answer.get("error")
     message = answer.get("message") or answer.get("error_description")
     yield ": ".join(str(part) for part in (code, message) if part)
-    for detail in answer.get("details") or ():
-        if not isinstance(detail, dict):
-            continue
+    for detail in details(answer):
         named = ": ".join(str(detail[key]) for key in ("code", "target", "message") if detail.get(key))
-        yield f"[{named}{_inner(detail)}]"
+        yield f"[{'; '.join((named, *_inner(detail)))}]"
     if answer.get("id"):
         yield f"(id {answer['id']})"
 
 
-def _inner(detail: dict[str, Any]) -> str:
-    inner = inner_error(detail)
-    shown = (
-        f"{key} = {', '.join(map(str, value)) if isinstance(value, list) else value}"
-        for key, value in sorted(inner.items())
-    )
-    text = "; ".join(shown)
-    return f"; {text}" if text else ""
+def _inner(detail: dict[str, Any]) -> Iterator[str]:
+    for key, value in sorted(inner_error(detail).items()):
+        yield f"{key} = {', '.join(map(str, value)) if isinstance(value, list) else value}"
+
+
+def details(answer: JSON) -> Iterator[dict[str, Any]]:
+    """Yield the `details` of an error body, as far as they are objects."""
+    found = answer.get("details") if isinstance(answer, dict) else None
+    for detail in found if isinstance(found, list) else ():
+        if isinstance(detail, dict):
+            yield detail
 
 
 def inner_error(detail: dict[str, Any]) -> dict[str, Any]:
@@ -108,13 +122,15 @@ def largest_page(body: bytes, parameter: str) -> int | None:
         answer = parse_json(body)
     except ValueError:
         return None
-    details = answer.get("details") if isinstance(answer, dict) else None
-    for detail in details if isinstance(details, list) else ():
-        if not isinstance(detail, dict) or detail.get("code") != "OUT_OF_RANGE":
-            continue
-        if str(detail.get("target", parameter)).rsplit(".", 1)[-1] != parameter:
-            continue
+    for detail in details(answer):
+        about = str(detail.get("target", parameter)).rpartition(".")[2]
         largest = inner_error(detail).get("rangeMaximumValue")
-        if isinstance(largest, int) and not isinstance(largest, bool) and largest > 0:
+        if detail.get("code") == "OUT_OF_RANGE" and about == parameter and type(largest) is int:
             return largest
     return None
+
+
+def described(content_type: str) -> str:
+    """Return what kind of answer a content type names, for people."""
+    kind = content_type.partition(";")[0].strip().casefold()
+    return {"text/html": "an HTML page", "": "something without a content type"}.get(kind, kind)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 from auditor.fetcher.completeness import Ledger
 from auditor.fetcher.failures import FetchError
@@ -14,7 +14,7 @@ from auditor.model.value import JSON
 
 async def given(
     plan: Plan, catalogue: Catalogue, records: Mapping[str, tuple[JSON, ...]]
-) -> AsyncIterator[Page | QueryEnd]:
+) -> AsyncGenerator[Page | QueryEnd]:
     """
     Answer every query of a plan from given records, by resource kind.
 
@@ -23,26 +23,26 @@ async def given(
     """
     for query in plan.queries:
         kind = catalogue[query.resource]
-        ledger = Ledger(query, kind, given=True)
-        failure: Failure | None = None
-        remarks: tuple[str, ...] = ()
         if kind.kind not in records:
             failure = Failure(
                 code="evidence.not-given",
                 reason=f"No records of {kind.kind} were given.",
                 help=f"Give them: --records {kind.kind}=FILE.",
             )
-        else:
-            try:
-                found = ledger.take(list(records[kind.kind]))
-                yield Page(query=query.id, number=1, records=found)
-                _, remarks = ledger.close()
-            except FetchError as error:
-                failure = error.failure
+            yield QueryEnd(query=query.id, failure=failure, assurance=None)
+            continue
+        ledger = Ledger(query, kind, given=True)
+        problem: Failure | None = None
+        remarks: tuple[str, ...] = ()
+        try:
+            yield Page(query=query.id, number=1, records=ledger.take(list(records[kind.kind])))
+            _, remarks = ledger.close()
+        except FetchError as error:
+            problem = error.failure
         yield QueryEnd(
             query=query.id,
-            failure=failure,
-            assurance=None if failure else "given",
+            failure=problem,
+            assurance=None if problem else "given",
             pages=1,
             records=ledger.records,
             duplicates=ledger.duplicates,

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
-import orjson
+import httpx
 
-from auditor.fetcher.auth import describe
-from auditor.fetcher.failures import FetchError, largest_page, refused
-from auditor.fetcher.session import Response
-from auditor.model.resource import ResourceKind
-from auditor.model.value import JSON, parse_json
+from auditor.fetcher.failures import AGAIN, DRIFT, FetchError, described, largest_page, refused
+from auditor.fetcher.session import Request, Response
+from auditor.model.resource import PostForm, ResourceKind
+from auditor.model.value import JSON
 
 MAX_PAGES: Final = 100_000
 """Pages of one slice; an endpoint that links on and on is not read for ever."""
 
-Send = Callable[[str, str, bytes | None], Awaitable[Response]]
-"""Sends `(method, url, content)` with a token."""
+Send = Callable[[Request], Awaitable[Response]]
+"""Sends a request with a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RawPage:
     """One page as received: its records and what it says of the whole."""
 
+    request: Request
+    document: dict[str, JSON]
     records: list[dict[str, Any]]
     count: int | None
-    response: Response
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,153 +38,150 @@ class Walk:
     The pages of one slice.
 
     `url` is the first request's without parameters; `parameters` are sent with the first request only, since
-    PingOne's links hold nothing but a cursor and are followed verbatim. `post` sends them as a body.
+    PingOne's links hold nothing but a cursor and are followed verbatim. With a `form` they are sent as the body
+    of a POST.
     """
 
     kind: ResourceKind
     url: str
     parameters: dict[str, str]
-    post: bool
+    form: PostForm | None
     send: Send
-    seen: set[tuple[str, bytes | None]] = field(default_factory=set)
-    backwards: bool = False
+    _seen: set[Request] = field(init=False, default_factory=set)
 
-    async def pages(self) -> AsyncIterator[RawPage]:
+    async def pages(self) -> AsyncGenerator[RawPage]:
         """
-        Yield the pages in the order of their links.
+        Yield the first page, those that `next` leads to from there, then those that lie the other way.
 
-        A page without `next` is the last; where the very first page has none but a link back, the rest
-        lies there (seed "Read Active Identity Counts by Date Range" shows such a page).
+        Asked for `-startDate`, an endpoint may begin in the middle and show the rest behind `previous` (seed
+        "Read Active Identity Counts by Date Range"). Links back are followed from the first page only: on
+        every other they lead to where the walk came from.
 
         Raises:
             FetchError: a page is refused, is no page, or links where no page of this query can be.
         """
-        method, url, content = self._first()
-        number = 0
-        while True:
-            number += 1
-            if number > MAX_PAGES:
-                raise FetchError(
-                    "evidence.endless",
-                    f"{self._what} links on after {MAX_PAGES:,} pages.",
-                    "Shorten the window.",
-                )
-            if (url, content) in self.seen:
-                raise FetchError(
-                    "evidence.loop",
-                    f"{self._what} links to a page that was read already; the rest can not be reached.",
-                    "Run again; if it stays so, report it to Ping Identity with the correlation ids.",
-                )
-            self.seen.add((url, content))
-            response = await self.send(method, url, content)
-            if number == 1 and (smaller := self._smaller_page(response)) is not None:
-                self.parameters[smaller[0]] = str(smaller[1])
-                method, url, content = self._first()
-                response = await self.send(method, url, content)
-            document = self._document(response)
-            yield RawPage(records=self._records(document), count=_count(document), response=response)
-            following = self._following(document, url, first=number == 1)
-            if following is None:
-                return
-            method, url, content = following
+        first = await self._first_page()
+        yield first
+        for way in (self._onward, self._back):
+            page = first
+            while (request := way(page)) is not None:
+                page = self._page(request, await self._sent(request))
+                yield page
+
+    async def _first_page(self) -> RawPage:
+        request = self._first()
+        response = await self._sent(request)
+        limit = self.kind.page.limit
+        if response.status == 400 and limit is not None:
+            largest = largest_page(response.body, limit.parameter)
+            if largest is not None and 0 < largest < int(self.parameters.get(limit.parameter, 0)):
+                self.parameters[limit.parameter] = str(largest)
+                request = self._first()
+                response = await self._sent(request)
+        return self._page(request, response)
+
+    async def _sent(self, request: Request) -> Response:
+        if request in self._seen:
+            raise FetchError(
+                "evidence.loop",
+                f"{self._path} links to a page that was read already; the rest can not be reached.",
+                AGAIN,
+            )
+        if len(self._seen) == MAX_PAGES:
+            raise endless(self._path, f"after {MAX_PAGES:,} pages")
+        self._seen.add(request)
+        return await self.send(request)
 
     @property
-    def _what(self) -> str:
-        return urlsplit(self.url).path
+    def _path(self) -> str:
+        return httpx.URL(self.url).path
 
-    def _first(self) -> tuple[str, str, bytes | None]:
-        if not self.post:
-            query = "&".join(f"{name}={quote(value, safe='')}" for name, value in self.parameters.items())
-            return "GET", f"{self.url}?{query}" if query else self.url, None
-        return "POST", self.url, self._body(None)
+    def _first(self) -> Request:
+        if self.form is not None:
+            return self._posted(self.form, {})
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in self.parameters.items())
+        return Request("GET", f"{self.url}?{query}" if query else self.url)
 
-    def _body(self, offset: str | None) -> bytes:
-        form = self.kind.post
-        limit = self.kind.page.limit
-        body: dict[str, Any] = {}
-        for name, value in self.parameters.items():
-            if limit is not None and name == limit.parameter and form is not None:
-                body[form.limit] = int(value)
-            else:
-                body[name] = value
-        if offset is not None and form is not None:
-            body[form.offset] = offset
-        return orjson.dumps(body)
+    def _posted(self, form: PostForm, more: dict[str, JSON]) -> Request:
+        """Return the request as a POST, whose fields have names of their own."""
+        limit = self.kind.page.limit.parameter if self.kind.page.limit else None
+        where = self.kind.filter.parameter if self.kind.filter else None
+        names = {where: form.filter, limit: form.limit}
+        body = {
+            names.get(name, name): int(value) if name == limit else value
+            for name, value in self.parameters.items()
+        }
+        return Request("POST", self.url, json.dumps(body | more).encode())
 
-    def _smaller_page(self, response: Response) -> tuple[str, int] | None:
-        """Return the page size that the endpoint allows, where it refused the one that was asked for."""
-        limit = self.kind.page.limit
-        if response.status != 400 or limit is None:
-            return None
-        largest = largest_page(response.body, limit.parameter)
-        if largest is None or largest >= int(self.parameters.get(limit.parameter, 0)):
-            return None
-        return limit.parameter, largest
-
-    def _document(self, response: Response) -> dict[str, Any]:
+    def _page(self, request: Request, response: Response) -> RawPage:
         if response.status != 200:
-            raise refused(response.status, response.body, self._what, self.kind.roles)
-        try:
-            document = parse_json(response.body)
-        except ValueError as error:
+            raise refused(response.status, response.body, self._path, self.kind.roles)
+        document = response.document
+        if document is None:
             raise FetchError(
                 "evidence.not-json",
-                f"{self._what} answered with {describe(response.content_type)}, which is no JSON: {error}.",
+                f"{self._path} answered with {described(response.content_type)}, which is no JSON.",
                 "Check whether a gateway or proxy answers instead of PingOne.",
-            ) from None
-        if not isinstance(document, dict):
-            raise FetchError("evidence.drift", f"{self._what} answered with no object.", _DRIFT)
-        return document
-
-    def _records(self, document: dict[str, Any]) -> list[dict[str, Any]]:
+            )
         path = self.kind.page.items
-        found = _at(document, path)
-        if not isinstance(found, list):
-            raise FetchError("evidence.drift", f"{self._what} answered a page without a list {path}.", _DRIFT)
-        if not all(isinstance(record, dict) for record in found):
-            raise FetchError("evidence.drift", f"{self._what} answered records that are no objects.", _DRIFT)
-        return found
+        records = _at(document, path)
+        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+            raise FetchError(
+                "evidence.drift", f"{self._path} answered a page without a list of objects at {path}.", DRIFT
+            )
+        count = document.get("count")
+        return RawPage(
+            request=request,
+            document=document,
+            records=records,
+            count=count if type(count) is int else None,
+        )
 
-    def _following(
-        self, document: dict[str, Any], url: str, *, first: bool
-    ) -> tuple[str, str, bytes | None] | None:
-        page = self.kind.page
-        if page.next is None:
-            return None
-        link = _at(document, page.next)
-        if link is None and (first or self.backwards):
-            link = next((found for path in page.back if (found := _at(document, path)) is not None), None)
-            self.backwards = link is not None
-        elif first:
-            self.backwards = False
-        if link is not None:
-            return "GET", self._checked(link, url), None
-        offset = document.get(self.kind.post.offset) if self.post and self.kind.post else None
-        if offset:
-            return "POST", self.url, self._body(str(offset))
-        return None
+    def _onward(self, page: RawPage) -> Request | None:
+        linked = self._linked(page, self.kind.page.next)
+        if linked is not None or self.form is None:
+            return linked
+        offset = page.document.get(self.form.offset)
+        return self._posted(self.form, {self.form.offset: offset}) if offset else None
 
-    def _checked(self, link: JSON, url: str) -> str:
-        """Return a link that stays on this query's endpoint; a token is sent nowhere else."""
-        target = urljoin(url, link) if isinstance(link, str) else ""
-        ours, theirs = urlsplit(self.url), urlsplit(target)
-        if (theirs.scheme, theirs.netloc.casefold()) != (ours.scheme, ours.netloc.casefold()):
+    def _back(self, page: RawPage) -> Request | None:
+        found = (self._linked(page, path) for path in self.kind.page.back)
+        return next((request for request in found if request is not None), None)
+
+    def _linked(self, page: RawPage, path: str | None) -> Request | None:
+        link = _at(page.document, path) if path else None
+        return None if link is None else Request("GET", self._checked(link, page.request.url))
+
+    def _checked(self, link: JSON, here: str) -> str:
+        """Return a link as the address of another page of this query; a token is sent nowhere else."""
+        ours = httpx.URL(self.url)
+        try:
+            theirs = httpx.URL(here).join(link).copy_with(fragment=None)
+        except (httpx.InvalidURL, TypeError, ValueError):
+            raise FetchError(
+                "evidence.drift", f"{self._path} links to the next page by what is no address.", DRIFT
+            ) from None
+        if _origin(theirs) != _origin(ours) or theirs.userinfo:
             raise FetchError(
                 "evidence.foreign-link",
-                f"{self._what} links to another origin ({theirs.scheme or 'no scheme'}://{theirs.hostname or ''} "
-                f"instead of {ours.scheme}://{ours.hostname}); nothing was sent there.",
+                f"{self._path} links to another origin ({_shown(theirs)} instead of {_shown(ours)}); "
+                "nothing was sent there.",
                 "If a gateway stands between, set api_url to the address that PingOne's links name.",
             )
-        if theirs.path != ours.path:
+        if _path(theirs) != _path(ours):
             raise FetchError(
                 "evidence.foreign-link",
-                f"{self._what} links to {theirs.path}, which is another endpoint; nothing was sent there.",
-                "Run again; if it stays so, report it to Ping Identity with the correlation ids.",
+                f"{self._path} links to {theirs.path}, which is another endpoint; nothing was sent there.",
+                AGAIN,
             )
-        return target
+        return str(theirs)
 
 
-_DRIFT: Final = "PingOne's answer has changed its shape: update the auditor, or report it."
+def endless(what: str, when: str) -> FetchError:
+    """Return the error for pages without end."""
+    return FetchError(
+        "evidence.endless", f"{what} still links on {when}.", "Shorten the window, or run again."
+    )
 
 
 def _at(document: JSON, path: str) -> JSON:
@@ -192,6 +190,13 @@ def _at(document: JSON, path: str) -> JSON:
     return document
 
 
-def _count(document: dict[str, Any]) -> int | None:
-    count = document.get("count")
-    return count if isinstance(count, int) and not isinstance(count, bool) else None
+def _origin(url: httpx.URL) -> tuple[str, bytes, int | None]:
+    return url.scheme, url.raw_host, url.port
+
+
+def _shown(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
+
+
+def _path(url: httpx.URL) -> bytes:
+    return url.raw_path.partition(b"?")[0].lower()  # identifiers may come back in lower case

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 import httpx
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
-from auditor.fetcher.failures import FetchError
+from auditor.fetcher.failures import FetchError, described, quoted
+from auditor.model.value import JSON, parse_json
 
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses worth repeating (PingOne "Retries: Best practice for managing transient API errors")."""
@@ -25,15 +29,31 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 MAX_WAIT_S: Final = 300.0
 """Longest wait that a `Retry-After` is granted; published clients cap it there too."""
 
+PATIENCE: Final = 10
+"""An answer may take this many times the timeout, which alone would let it trickle for ever."""
+
+LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+"""Hosts that no proxy is asked for: what runs on this machine is the simulator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked, without what proves who asks."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    content: bytes | None = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """An answer as received."""
+    """An answer as received. `document` is the JSON of a body of status 200, None where that is no JSON."""
 
     status: int
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    document: JSON = None
 
     @property
     def content_type(self) -> str:
@@ -48,13 +68,22 @@ class Effort:
     requests: int = 0
     retries: int = 0
     waited_s: float = 0
+    """Time between the tries, and before each for its turn."""
 
 
-class _Transient(Exception):  # noqa: N818  # never leaves this module
-    def __init__(self, failure: FetchError, wait_s: float | None) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
+class _RepeatableError(FetchError):
+    """What a repetition may mend. `wait_s` is how long the server asks to wait before."""
+
+    def __init__(self, code: str, reason: str, help: str, wait_s: float = 0) -> None:
+        super().__init__(code, reason, help)
         self.wait_s = wait_s
+
+    def after(self, tries: int) -> FetchError:
+        """Return the same as the last word."""
+        told = f" It was tried {tries} times." if tries > 1 else ""
+        if self.wait_s > MAX_WAIT_S:
+            told += f" It asks to wait {self.wait_s:,.0f} s, and at most {MAX_WAIT_S:,.0f} s are granted."
+        return FetchError(self.failure.code, self.failure.reason + told, self.failure.help)
 
 
 @dataclass(slots=True)
@@ -63,7 +92,7 @@ class Session:
     Sends requests and repeats them where a repetition can help.
 
     Redirects are never followed and TLS is always verified. Proxies and extra certificates come from the
-    usual environment variables (`HTTPS_PROXY`, `SSL_CERT_FILE`).
+    usual environment variables (`HTTPS_PROXY`, `SSL_CERT_FILE`). `timeout_s` is the longest silence.
     """
 
     clock: Callable[[], datetime]
@@ -73,15 +102,24 @@ class Session:
     first_wait_s: float = 0.5
     timeout_s: float = 60
     _client: httpx.AsyncClient = field(init=False)
+    _persist: stamina.BoundAsyncRetryingCaller = field(init=False)
 
     def __post_init__(self) -> None:
         set_on_retry_hooks(())  # the program reports its retries itself
         self._client = httpx.AsyncClient(
             transport=self.transport,
+            mounts={f"all://{host}": None for host in LOOPBACK},
             follow_redirects=False,
-            timeout=httpx.Timeout(self.timeout_s, connect=10),
+            timeout=httpx.Timeout(self.timeout_s, connect=min(self.timeout_s, 10)),
             headers={"User-Agent": self.user_agent, "Accept-Encoding": "gzip"},
         )
+        self._persist = stamina.AsyncRetryingCaller(
+            attempts=self.attempts,
+            timeout=None,
+            wait_initial=self.first_wait_s,
+            wait_max=30,
+            wait_jitter=self.first_wait_s,
+        ).on(_wait)
 
     async def __aenter__(self) -> Self:
         return self
@@ -96,101 +134,79 @@ class Session:
 
     async def send(
         self,
-        method: str,
-        url: str,
+        request: Request,
         *,
         headers: Mapping[str, str],
-        content: bytes | None = None,
         effort: Effort | None = None,
-        pace: Callable[[], Awaitable[None]] | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> Response:
         """
         Send one request until it has an answer that a repetition would not change.
 
-        *pace* is awaited before every try, so that repetitions keep the rate limit too.
+        *before* is awaited before every try, so that repetitions keep the rate limit too.
 
         Raises:
-            FetchError: the answer stayed transient (429, 5xx, a broken connection) to the last attempt, or
-                is larger than `MAX_BODY_BYTES`.
+            FetchError: the answer stayed transient (429, 5xx, a broken connection, damaged JSON) to the last
+                try, or is larger than `MAX_BODY_BYTES`, or the server can not be trusted; or *before* raised
+                it.
         """
         effort = effort or Effort()
-        try:
-            async for attempt in stamina.retry_context(
-                on=_wait,
-                attempts=self.attempts,
-                timeout=None,
-                wait_initial=self.first_wait_s,
-                wait_max=30,
-                wait_jitter=self.first_wait_s,
-            ):
-                with attempt:
-                    if pace is not None:
-                        await pace()
-                    effort.requests += 1
-                    effort.retries += attempt.num > 1
-                    try:
-                        return await self._once(method, url, headers, content)
-                    except _Transient as transient:
-                        effort.waited_s += transient.wait_s or attempt.next_wait
-                        raise
-        except _Transient as transient:
-            failure = transient.failure.failure
-            tries = (
-                f" ({self.attempts} tries)"
-                if transient.wait_s is None or transient.wait_s <= MAX_WAIT_S
-                else ""
-            )
-            raise FetchError(failure.code, f"{failure.reason}{tries}", failure.help) from None
-        raise AssertionError("the loop above returns or raises")
+        time = asyncio.get_running_loop().time
+        waiting_since, tries = time(), 0
 
-    async def _once(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None
-    ) -> Response:
-        host = httpx.URL(url).host
+        async def once_more() -> Response:
+            nonlocal waiting_since, tries
+            if before is not None:
+                await before()
+            effort.waited_s += time() - waiting_since
+            effort.requests += 1
+            effort.retries += tries > 0
+            tries += 1
+            try:
+                return await self._once(request, headers)
+            finally:
+                waiting_since = time()
+
         try:
-            async with self._client.stream(method, url, headers=dict(headers), content=content) as answer:
-                body = bytearray()
-                async for block in answer.aiter_bytes():
-                    body += block
-                    if len(body) > MAX_BODY_BYTES:
-                        raise FetchError(
-                            "evidence.too-large",
-                            f"{host} sent an answer of more than {MAX_BODY_BYTES // 1024**2} MiB.",
-                            "Check that api_url is PingOne's.",
-                        )
-        except httpx.TimeoutException:
-            raise _Transient(
-                FetchError("query.timeout", f"{host} did not answer in time.", _NETWORK), None
-            ) from None
-        except httpx.DecodingError as error:
-            raise _Transient(
-                FetchError("query.broken", f"{host} sent a damaged answer: {error}.", _NETWORK), None
-            ) from None
-        except httpx.TransportError as error:
-            raise _Transient(
-                FetchError("query.unreachable", f"{host} can not be reached: {_reason(error)}.", _NETWORK),
-                None,
-            ) from None
+            return await self._persist(once_more)
+        except _RepeatableError as error:
+            raise error.after(tries) from None
+
+    async def _once(self, request: Request, headers: Mapping[str, str]) -> Response:
+        host = httpx.URL(request.url).host
+        try:
+            async with (
+                asyncio.timeout(self.timeout_s * PATIENCE),
+                self._client.stream(
+                    request.method, request.url, headers=headers, content=request.content
+                ) as answer,
+            ):
+                body = await _body(answer, host)
+        except (httpx.TimeoutException, TimeoutError):
+            raise _RepeatableError("query.timeout", f"{host} did not answer in time.", _NETWORK) from None
+        except httpx.RequestError as error:
+            raise _broken(error, host) from None
         response = Response(
             status=answer.status_code,
             headers={name.lower(): value for name, value in answer.headers.items()},
-            body=bytes(body),
+            body=body,
+            document=_document(answer, body, host) if answer.status_code == 200 else None,
         )
         if response.status in RETRIED:
-            raise _Transient(_exhausted(host, response), self._retry_after(response))
+            raise _later(response, host, self._retry_after(response))
         return response
 
-    def _retry_after(self, response: Response) -> float | None:
-        """Return the seconds that `Retry-After` asks to wait (RFC 9110, section 10.2.3)."""
+    def _retry_after(self, response: Response) -> float:
+        """Return the seconds that `Retry-After` asks to wait (RFC 9110, section 10.2.3), 0 without it."""
         text = response.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}", text):
             return float(text)
         until = _http_date(text)
         if until is None:
-            return None
+            return 0
         # Against the server's own clock, since ours may differ from it.
         now = _http_date(response.headers.get("date", "")) or self.clock()
-        return max((until - now).total_seconds(), 0.0)
+        return max((until - now).total_seconds(), 0)
 
 
 _NETWORK: Final = "Check the network, HTTPS_PROXY, and api_url or the region; then try again."
@@ -198,23 +214,84 @@ _NETWORK: Final = "Check the network, HTTPS_PROXY, and api_url or the region; th
 
 def _wait(error: Exception) -> bool | float:
     """Tell stamina whether to repeat, or how many seconds to wait before."""
-    if not isinstance(error, _Transient):
+    if not isinstance(error, _RepeatableError) or error.wait_s > MAX_WAIT_S:
         return False
-    if error.wait_s is None:
-        return True
-    return False if error.wait_s > MAX_WAIT_S else error.wait_s
+    return error.wait_s or True  # also where the server would have us at once: our own back-off is politer
 
 
-def _exhausted(host: str, response: Response) -> FetchError:
+async def _body(answer: httpx.Response, host: str) -> bytes:
+    body = bytearray()
+    async for block in answer.aiter_bytes():
+        body += block
+        if len(body) > MAX_BODY_BYTES:
+            raise FetchError(
+                "evidence.too-large",
+                f"{host} sent an answer of more than {MAX_BODY_BYTES // 1024**2} MiB.",
+                "Check that api_url is PingOne's.",
+            )
+    return bytes(body)
+
+
+def _document(answer: httpx.Response, body: bytes, host: str) -> JSON:
+    """Return the JSON of an answer; None where the answer does not claim to be any."""
+    content_type = answer.headers.get("content-type", "")
+    try:
+        return parse_json(body)
+    except ValueError as error:
+        if content_type and "json" not in content_type.casefold():
+            return None
+        # Without a length in its header, an answer that was cut on its way shows only here.
+        reason = f"{host} answered with {described(content_type)} that can not be read: {error}."
+        raise _RepeatableError("query.broken", reason, _NETWORK) from None
+
+
+def _later(response: Response, host: str, wait_s: float) -> _RepeatableError:
+    told = quoted(response.body)
     if response.status == 429:
-        after = response.headers.get("retry-after")
-        hint = f" (Retry-After: {after})" if after else ""
-        return FetchError(
+        return _RepeatableError(
             "query.rate-limited",
-            f"{host} limits the rate of requests: status 429{hint}.",
+            f"{host} limits the rate of requests (status 429).{told}",
             "Ask slower with --rate, or when nothing else uses the licence's rate.",
+            wait_s,
         )
-    return FetchError("query.failed", f"{host} answered with status {response.status}.", "Try again later.")
+    reason = f"{host} answered with status {response.status}.{told}"
+    return _RepeatableError("query.failed", reason, "Try again later.", wait_s)
+
+
+def _broken(error: httpx.RequestError, host: str) -> FetchError:
+    """Return the failure of a request without an answer, or with a damaged one."""
+    cause = _cause(error)
+    why = _one_line(cause)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return FetchError(
+            "query.untrusted",
+            f"{host} can not be trusted: {why}.",
+            "Check api_url or the region; name your own certificate authority with SSL_CERT_FILE.",
+        )
+    if isinstance(error, httpx.DecodingError):
+        return _RepeatableError("query.broken", f"{host} sent a damaged answer: {why}.", _NETWORK)
+    if isinstance(error, httpx.ConnectError | httpx.ProxyError):
+        return _RepeatableError("query.unreachable", f"{host} can not be reached: {why}.", _NETWORK)
+    return _RepeatableError("query.broken", f"The connection to {host} broke off: {why}.", _NETWORK)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the error that began a chain; of several addresses that were tried, that of the first."""
+    earlier = error.__cause__ or error.__context__
+    if isinstance(error, BaseExceptionGroup):
+        earlier = error.exceptions[0]
+    return error if earlier is None else _cause(earlier)
+
+
+def _one_line(cause: BaseException) -> str:
+    """Return what an error says, without what is only of use to programmers."""
+    if isinstance(cause, ssl.SSLError):
+        text = getattr(cause, "verify_message", "") or str(cause.reason).replace("_", " ").casefold()
+    elif isinstance(cause, OSError) and cause.errno and cause.errno > 0:
+        text = os.strerror(cause.errno)
+    else:
+        text = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+    return " ".join(str(text).split()).rstrip(".")
 
 
 def _http_date(text: str) -> datetime | None:
@@ -223,12 +300,3 @@ def _http_date(text: str) -> datetime | None:
     except ValueError:
         return None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-
-
-def _reason(error: httpx.TransportError) -> str:
-    """Return why a connection failed, on one line, without what is only of use to programmers."""
-    cause: BaseException = error
-    while cause.__cause__ is not None or cause.__context__ is not None:
-        cause = cause.__cause__ or cause.__context__ or cause
-    text = str(cause) or str(error) or type(error).__name__
-    return " ".join(re.sub(r"^\[Errno -?\d+\] ", "", text).split()).rstrip(".")

@@ -2,7 +2,8 @@
 The one JMESPath dialect that expressions are written in: JMESPath, placeholders, and functions for audits.
 
     node = parse("contains(${var.clients}, actors.client.id)", values)
-    expression = compile(node)
+    checking = check(node, type_of(item_schema), result="boolean")   # mistakes, warnings
+    expression = compile(checking.node)
     expression.search(record)                          # plain JMESPath, as jmespath.py 1.1
     expression.decide(record, Missing(select=False))   # the same, or Undecided
 
@@ -31,6 +32,11 @@ A path alone as a condition (`actors.user`), `== null`, `x || d` and `not_null(x
 
 The outermost filters, those that stand in no other filter's condition and in no expression reference, hand
 each element that they cannot decide to `Missing`, which says whether it is selected and remembers it.
+
+Types
+-----
+`check` reads an expression against the type of the value that it will be evaluated on (`auditor.jmes.typing`
+has the rules), and marks comparisons of instants, which text alone cannot tell from comparisons of texts.
 """
 
 from __future__ import annotations
@@ -41,11 +47,16 @@ from auditor.jmes.kinds import Kind
 from auditor.jmes.outcome import EvaluationError, Missing, Operand, Undecided
 from auditor.jmes.parser import parse
 from auditor.jmes.printer import render
+from auditor.jmes.sample import sample
 from auditor.jmes.template import Template
 from auditor.jmes.tree import Node, children, walk
+from auditor.jmes.types import ANY, Type, list_of, object_of, type_of
+from auditor.jmes.typing import Checking, check
 
 __all__ = [
+    "ANY",
     "FUNCTIONS",
+    "Checking",
     "EvaluationError",
     "Expression",
     "Function",
@@ -56,10 +67,16 @@ __all__ = [
     "Operand",
     "Parameter",
     "Template",
+    "Type",
     "Undecided",
+    "check",
     "children",
     "compile",
+    "list_of",
+    "object_of",
     "parse",
     "render",
+    "sample",
+    "type_of",
     "walk",
 ]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import operator
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from auditor.jmes import closures
 from auditor.jmes.functions import FUNCTIONS, Function, NullRule, Parameter
-from auditor.jmes.kinds import Refused
+from auditor.jmes.kinds import INSTANT, Refused
 from auditor.jmes.outcome import EvaluationError, Operand, Undecided
 from auditor.jmes.printer import render
 from auditor.jmes.tree import (
@@ -58,6 +59,7 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_EQUALITY: Final[dict[str, Callable[[Any, Any], bool]]] = {"==": operator.eq, "!=": operator.ne}
 _NUMBERS: Final = (int, float)
 _ORDERED: Final = (int, float, str)
 _SUMMARIES: Final = {
@@ -109,7 +111,8 @@ class Expression:
 
         Raises:
             EvaluationError: where `search` does, or could if null were there; and where values that have no
-                order are ordered, or a number is not finite.
+                order are ordered, or a number is not finite. In a comparison that `check` has marked as one of
+                instants, where a side is none.
         """
         try:
             return self._deciding(value, missing)
@@ -220,11 +223,13 @@ class _Compiler:
         return closures.comparison(left, right, test, left_null, right_null)
 
     def _test(self, node: Comparison) -> Callable[[JSON, JSON], bool | None]:
+        if node.instants:
+            return self._instants(node)
         sides = (node.left, node.right)
-        if node.operator in ("==", "!="):
+        if node.operator in _EQUALITY:
             # A text is equal only to the same text, so Python's own comparison is right, and fastest.
             if any(isinstance(side, Literal) and isinstance(side.value, str) for side in sides):
-                return operator.eq if node.operator == "==" else operator.ne
+                return _EQUALITY[node.operator]
             return equal if node.operator == "==" else lambda a, b: not equal(a, b)
         test, decides = _ORDER[node.operator], self._decides
 
@@ -245,6 +250,18 @@ class _Compiler:
             return None
 
         return ordered
+
+    def _instants(self, node: Comparison) -> Callable[[JSON, JSON], bool | None]:
+        """Return the test of a comparison of instants, whatever their offsets and however many their digits."""
+        plain = self._test(replace(node, instants=False))
+        test = {**_EQUALITY, **_ORDER}[node.operator]
+        left, right = partial(_read_instant, node.left), partial(_read_instant, node.right)
+
+        def compared(a: JSON, b: JSON) -> bool | None:
+            # Null gets here only in `search`, which knows nothing of what is undecided.
+            return plain(a, b) if a is None or b is None else test(left(a), right(b))
+
+        return compared
 
     def _call(self, node: Call) -> Run:
         function = FUNCTIONS[node.name]
@@ -327,6 +344,19 @@ class _Compiler:
 
 def _says_null(node: Node) -> bool:
     return isinstance(node, Literal) and node.is_null
+
+
+def _read_instant(node: Node, value: JSON) -> datetime:
+    try:
+        instant: datetime = INSTANT.accept(value)
+    except Refused as refused:
+        raise EvaluationError(
+            refused.code,
+            "an instant cannot be read",
+            detail=f"{render(node)} is compared with an instant: {refused.detail}",
+            span=node.span,
+        ) from None
+    return instant
 
 
 def _failure(call: Call, error: Exception, position: int | None = None) -> EvaluationError:

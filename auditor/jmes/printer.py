@@ -48,7 +48,8 @@ def render(node: Node, *, placeholders: bool = True) -> str:
 
     Shape: one line; parsed again (with the same values) it gives an equal tree. Texts stand between single
     quotes where they print, and as JSON where they do not. Literals that came from a placeholder are written
-    as the placeholder; with `placeholders=False` as their value, unless that is sensitive.
+    as the placeholder; with `placeholders=False` as their value, unless that is sensitive. That a comparison
+    is one of instants is not written, since no text could say so.
     Raises: nothing, for a tree that `parse` made.
     """
     return _Printer(placeholders=placeholders).write(node).text

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 from auditor.jmes.compilation import Expression
 from auditor.jmes.compilation import compile as compile_expression
@@ -13,7 +16,10 @@ from auditor.jmes.tree import Literal, Node, walk
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import JSON, Values
 
-ABSENT = "(absent)"
+ABSENT: Final = "(absent)"
+
+_SIGN: Final = re.compile(r"\{\{|\}\}|\$\$\{|\$\{|\{")
+_ESCAPED: Final = {"{{": "{", "}}": "}", "$${": "${"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,42 +29,38 @@ class Template:
     parts: tuple[str | Expression, ...]
 
     @classmethod
-    def parse(cls, text: str, values: Values) -> Template:
+    def parse(cls, text: str, values: Values, *, as_of: datetime | None = None) -> Template:
         """
         Read a message: `{EXPRESSION}`, `${var.x}`, and `{{`, `}}`, `$${` for the signs themselves.
 
+        *as_of* is the instant of the audit, for `age_days`.
+
         Raises:
-            Mistake: an expression is none, or a brace is not closed; with its span in the message.
+            Mistake: an expression is none or holds a sensitive value, or a brace is not closed; with its span
+                in the message.
         """
         parts: list[str | Expression] = []
-        plain = ""
-        at = 0
-        while at < len(text):
-            if text.startswith(("{{", "}}"), at):
-                plain, at = plain + text[at], at + 2
-            elif text.startswith("$${", at):
-                plain, at = plain + "${", at + 3
-            elif text.startswith("${", at):
-                end = text.find("}", at) + 1 or len(text)
-                parts += [plain, _expression(text, at, end, values)]
-                plain, at = "", end
-            elif text[at] == "{":
-                end = _end(text, at)
-                parts += [plain, _expression(text, at + 1, end - 1, values)]
-                plain, at = "", end
-            else:
-                plain, at = plain + text[at], at + 1
-        return cls(tuple(part for part in (*parts, plain) if part != ""))
+        plain, at = "", 0
+        while sign := _SIGN.search(text, at):
+            plain += text[at : sign.start()]
+            if sign[0] in _ESCAPED:
+                plain, at = plain + _ESCAPED[sign[0]], sign.end()
+                continue
+            at = _end(text, sign.end())
+            start, end = (sign.start(), at) if sign[0] == "${" else (sign.end(), at - 1)
+            parts += [plain, _expression(text, start, end, values, as_of)]
+            plain = ""
+        return cls(tuple(part for part in (*parts, plain + text[at:]) if part != ""))
 
     def render(self, item: JSON) -> str:
-        """Return the message for an item; what is absent prints as `(absent)`. Never raises."""
+        """Return the message for an item; what is absent or can not be told prints as `(absent)`. Never raises."""
         return "".join(part if isinstance(part, str) else _text(part, item) for part in self.parts)
 
 
 def _end(text: str, start: int) -> int:
-    """Return where the expression that opens at *start* closes: quotes and inner braces are passed over."""
-    depth, at = 0, start
-    while at < len(text):
+    """Return where the brace that was opened just before *start* is closed; what is quoted is passed over."""
+    depth, at = 1, start
+    while depth and at < len(text):
         sign = text[at]
         if sign in "'`\"":
             at += 1
@@ -66,27 +68,30 @@ def _end(text: str, start: int) -> int:
                 at += 2 if text[at] == "\\" else 1
         depth += (sign == "{") - (sign == "}")
         at += 1
-        if depth == 0:
-            return at
-    raise Mistake(
-        "message.open-brace",
-        "Brace not closed",
-        detail="The expression that begins here does not end.",
-        help="Close it with }, or write {{ for a brace itself.",
-        span=(start, start + 1),
-    )
+    if depth:
+        raise Mistake(
+            "message.open-brace",
+            "Brace not closed",
+            detail="The expression that begins here does not end.",
+            help="Close it with }, or write {{ for a brace itself.",
+            span=(start - 1, start),
+        )
+    return at
 
 
-def _expression(text: str, start: int, end: int, values: Values) -> Expression:
+def _expression(text: str, start: int, end: int, values: Values, as_of: datetime | None) -> Expression:
     try:
         node = parse(text[start:end], values)
         _refuse_sensitive(node)
-        return compile_expression(node)
+        return compile_expression(node, as_of=as_of)
     except Mistake as mistake:
         first, last = mistake.span or (0, end - start)
-        span = (start + first, start + last)
         raise Mistake(
-            mistake.code, mistake.summary, detail=mistake.detail, help=mistake.help, span=span
+            mistake.code,
+            mistake.summary,
+            detail=mistake.detail,
+            help=mistake.help,
+            span=(start + first, start + last),
         ) from None
 
 
@@ -105,8 +110,8 @@ def _refuse_sensitive(node: Node) -> None:
 def _text(expression: Expression, item: JSON) -> str:
     try:
         value = expression.search(item)
-    except EvaluationError:
+        if value is None or isinstance(value, str):
+            return ABSENT if value is None else value
+        return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    except (EvaluationError, RecursionError, ValueError):  # nested too deep, or a number of too many digits
         return ABSENT
-    if value is None:
-        return ABSENT
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(", ", ": "))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias, assert_never
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 from typing import Literal as OneOf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from auditor.model.source import Span
     from auditor.model.value import JSON
@@ -139,11 +139,17 @@ class FlattenProjection(_Spanned):
 
 @dataclass(frozen=True, slots=True)
 class Comparison(_Spanned):
-    """`left == right` and its five siblings."""
+    """
+    `left == right` and its five siblings.
+
+    With `instants` both sides are read as instants before they are compared. No text says so: it follows from
+    the types of the sides, and `auditor.jmes.check` sets it.
+    """
 
     operator: Operator
     left: Node
     right: Node
+    instants: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,3 +269,33 @@ def walk(node: Node) -> Iterator[Node]:
         found = waiting.pop()
         yield found
         waiting.extend(reversed(children(found)))
+
+
+def path_of(node: Node) -> tuple[str | int, ...] | None:
+    """Return the names and indices that lead from the current value to a node's; None where it is no path."""
+    match node:
+        case Current():
+            return ()
+        case Field(name=name):
+            return (name,)
+        case Index(left=left, index=index):
+            before = path_of(left)
+            return None if before is None else (*before, index)
+        case Subexpression(steps=steps) | Pipe(stages=steps):
+            paths = [path_of(step) for step in steps]
+            return None if None in paths else tuple(name for path in paths if path for name in path)
+        case _:
+            return None
+
+
+def transform(node: Node, change: Callable[[Node], Node]) -> Node:
+    """Return a tree in which each node is what *change* makes of it, from above: it is given the old nodes."""
+
+    def below(value: Any) -> Any:
+        if isinstance(value, _Spanned):
+            return transform(value, change)  # type: ignore[arg-type]  # every spanned class is one of the nodes
+        return tuple(map(below, value)) if isinstance(value, tuple) else value
+
+    changed = change(node)
+    parts = {part.name: below(getattr(changed, part.name)) for part in fields(changed) if part.name != "span"}
+    return replace(changed, **parts)

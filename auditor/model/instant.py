@@ -11,7 +11,15 @@ from functools import lru_cache
 from typing import Final, Self
 
 _DURATION = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>mo|min|ms|m|s|h|d|w|y)")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_UNIT_MS = {
+    "ms": 1,
+    "s": 1_000,
+    "m": 60_000,
+    "min": 60_000,
+    "h": 3_600_000,
+    "d": 86_400_000,
+    "w": 604_800_000,
+}
 _UNIT_MONTHS = {"mo": 1, "y": 12}
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d(?:[Tt ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:[Zz]|[+-]\d\d:?\d\d)?)?",
@@ -31,14 +39,12 @@ def parse_instant(text: str) -> datetime:
         ValueError: the text is no instant, or a day that the calendar does not have, such as 2019-02-31.
     """
     if not _INSTANT.fullmatch(text):
-        raise ValueError(f"{text!r} is no ISO 8601 instant such as 2026-11-21T09:00:00Z")
+        raise ValueError(f"{text!r:.80} is no ISO 8601 instant such as 2026-11-21T09:00:00Z")
     try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
+        parsed = datetime.fromisoformat(text.upper())  # RFC 3339, section 5.6: t and z may be lower-case
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # an offset can lead out of the calendar
         raise ValueError(f"{text!r} is no day or time of the calendar: {error}") from None
-    if parsed.tzinfo is None:
-        return parsed.replace(tzinfo=UTC)
-    return parsed.astimezone(UTC)
 
 
 def format_instant(instant: datetime) -> str:
@@ -65,21 +71,21 @@ class Duration:
         Raises:
             ValueError: the text is no such length, or its length is zero.
         """
-        position, months, seconds = 0, 0, 0.0
+        position, months, milliseconds = 0, 0, 0
         for match in _DURATION.finditer(text):
             if match.start() != position:
                 break
             position = match.end()
             number, unit = int(match["number"]), match["unit"]
             months += number * _UNIT_MONTHS.get(unit, 0)
-            seconds += number * _UNIT_SECONDS.get(unit, 0)
+            milliseconds += number * _UNIT_MS.get(unit, 0)
         if not text or position != len(text):
             raise ValueError(f"{text!r} is no duration such as 24h, 14d or 12mo")
-        if not months and not seconds:
+        if not months and not milliseconds:
             raise ValueError(f"{text!r} is a length of zero")
-        if months and seconds:
+        if months and milliseconds:
             raise ValueError(f"{text!r} mixes months with a fixed length; write one of the two")
-        return cls(months, seconds)
+        return cls(months, milliseconds / 1_000)
 
     def before(self, instant: datetime) -> datetime:
         """
@@ -113,10 +119,9 @@ class Duration:
     def __str__(self) -> str:
         if self.months:
             return f"{self.months}mo"
-        for unit in ("d", "h", "m", "s"):
-            if self.seconds % _UNIT_SECONDS[unit] == 0:
-                return f"{int(self.seconds / _UNIT_SECONDS[unit])}{unit}"
-        return f"{int(self.seconds * 1000)}ms"
+        milliseconds = round(self.seconds * 1_000)
+        unit = next(unit for unit in ("d", "h", "m", "s", "ms") if milliseconds % _UNIT_MS[unit] == 0)
+        return f"{milliseconds // _UNIT_MS[unit]}{unit}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -158,7 +163,12 @@ def floor_to(instant: datetime, length: Duration) -> datetime:
 
 
 def ceil_to(instant: datetime, length: Duration) -> datetime:
-    """Return the first such edge at or after an instant."""
+    """
+    Return the first such edge at or after an instant.
+
+    Raises:
+        ValueError: that is after the year 9999.
+    """
     floor = floor_to(instant, length)
     return floor if floor == instant else length.after(floor)
 
@@ -169,4 +179,7 @@ def edges(window: Window, length: Duration) -> Iterator[datetime]:
     while edge < window.end:
         yield edge
         number += 1
-        edge = Duration(length.months * number, length.seconds * number).after(window.start)
+        try:
+            edge = Duration(length.months * number, length.seconds * number).after(window.start)
+        except ValueError:  # the window reaches to the end of the calendar, and so does its last piece
+            return

@@ -26,8 +26,8 @@ class Coverage:
     """
     Whether the endpoint still holds the whole window, as far as the clock of the plan can tell.
 
-    It is judged again for each slice when its request is sent. `uncovered` is the part that is not held,
-    `until` the instant after which some of the window will have aged out.
+    It is judged again for each slice when its request is sent. `uncovered` is the part that is not held and
+    `note` says why; `until` is the instant after which some of a covered window will have aged out.
     """
 
     covered: bool
@@ -102,24 +102,29 @@ class Plan:
 
 def coverage(window: Window | None, kind: ResourceKind, now: datetime) -> Coverage | None:
     """
-    Tell whether an endpoint, asked at an instant, still holds a window.
+    Tell whether an endpoint, asked at an instant, still holds a window; None where there is no window.
 
-    What lies in the future, or is older than the endpoint's hot span, is uncovered.
+    What lies in the future, or is older than the endpoint's hot span, is uncovered, and so is a window of no
+    length, in which nothing could be found.
     """
     if window is None:
         return None
-    if window.end > now and kind.buckets is None:
+    if window.start >= window.end:
+        note = (
+            "The window holds no whole period that is over." if kind.buckets else "The window has no length."
+        )
+        return Coverage(covered=False, uncovered=window, note=note)
+    if window.end > now:
         later = Window(max(window.start, now), window.end)
-        return Coverage(covered=False, uncovered=later, note="the window ends in the future")
+        return Coverage(covered=False, uncovered=later, note="The window ends in the future.")
     if kind.retention is None:
         return Coverage(covered=True)
     hot = Duration.parse(kind.retention.hot)
     held_from = hot.before(now)
-    until = hot.after(window.start)
     if window.start >= held_from:
-        return Coverage(covered=True, until=until)
+        return Coverage(covered=True, until=hot.after(window.start))
     gone = Window(window.start, min(held_from, window.end))
-    return Coverage(covered=False, uncovered=gone, until=until, note=kind.retention.older)
+    return Coverage(covered=False, uncovered=gone, note=kind.retention.older)
 
 
 def belongs(record: Mapping[str, JSON], query: PlannedQuery, kind: ResourceKind) -> bool:

@@ -7,23 +7,27 @@ The plan is a function of its arguments alone; the same program as of the same i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from auditor import scim
+from auditor.model.environment import Environment
 from auditor.model.instant import Duration, Window, edges
 from auditor.model.plan import Plan, PlannedEnvironment, PlannedQuery, Use, coverage
 from auditor.model.query import CompiledCheck, CompiledQuery, Program
-from auditor.model.resource import Catalogue, Limit, ResourceKind
+from auditor.model.resource import Catalogue, ResourceKind
 from auditor.planner.document import to_document
-from auditor.planner.windows import bucket_length, resolve
+from auditor.planner.windows import bucket_length, resolve, settled
 
 __all__ = ["plan", "to_document"]
 
 MAX_URL: Final = 6_000
-"""Bytes of the longest URL: PingOne's platform limits name 6 KB for headers, of which the URL is a part."""
+"""Bytes of path and query of the longest URL: PingOne's platform limits name 6 KB for all headers together."""
+
+_SOONEST: Final = timedelta(milliseconds=1)
+"""How long after the plan's instant the first request is sent at the least: what ages out with it is gone by then."""
 
 
 def plan(program: Program, catalogue: Catalogue, *, as_of: datetime, tool_version: str) -> Plan:
@@ -31,35 +35,30 @@ def plan(program: Program, catalogue: Catalogue, *, as_of: datetime, tool_versio
     Return what has to be asked for a program.
 
     Checks on one resource of one environment that need the same records share one query. Excluded checks
-    ask for nothing.
+    ask for nothing. *as_of* counts in whole milliseconds, as PingOne's filters do: what the plan shows is
+    what is asked.
+
+    Raises:
+        ValueError: a window leaves the calendar, so near to its first year is *as_of*.
     """
+    as_of = as_of.replace(microsecond=as_of.microsecond // 1_000 * 1_000)
     groups: dict[tuple[object, ...], list[CompiledCheck]] = {}
-    skipped: dict[str, str] = {}
     for check in program.checks:
-        if check.excluded is not None:
-            skipped[check.name] = check.excluded
-            continue
-        query = check.query
-        kind = catalogue[query.resource]
-        window = resolve(query, kind, as_of)
-        key = (
-            check.environment,
-            kind.kind,
-            window,
-            query.include_partial,
-            *query.options.items(),
-            query.pushed,
-        )
-        groups.setdefault(key, []).append(check)
-    counts: dict[tuple[str, str], int] = {}
+        if check.excluded is None:
+            query = check.query
+            window = resolve(query, catalogue[query.resource], as_of)
+            options = tuple(sorted(query.options.items()))
+            key = (check.environment, query.resource, window, query.include_partial, options, query.pushed)
+            groups.setdefault(key, []).append(check)
+    environments = {environment.name: environment for environment in program.environments}
+    numbers: dict[str, int] = {}
     queries = []
     for checks in groups.values():
-        first = checks[0]
-        number = counts[first.environment, first.query.resource] = (
-            counts.get((first.environment, first.query.resource), 0) + 1
-        )
-        query_id = f"{first.environment}/{first.query.resource}/{number}"
-        queries.append(_query(query_id, checks, program, catalogue[first.query.resource], as_of))
+        environment, kind = environments[checks[0].environment], catalogue[checks[0].query.resource]
+        name = f"{environment.name}/{kind.kind}"
+        numbers[name] = numbers.get(name, 0) + 1
+        own = kind.kind in program.own_resources
+        queries.append(_query(f"{name}/{numbers[name]}", checks, environment, kind, as_of, own=own))
     return Plan(
         tool_version=tool_version,
         as_of=as_of,
@@ -70,45 +69,33 @@ def plan(program: Program, catalogue: Catalogue, *, as_of: datetime, tool_versio
         ),
         queries=tuple(queries),
         checks=tuple(check.name for check in program.checks),
-        skipped=skipped,
-        valid_until=_first(q.coverage.until for q in queries if q.coverage),
+        skipped={check.name: check.excluded for check in program.checks if check.excluded is not None},
+        valid_until=min((q.coverage.until for q in queries if q.coverage and q.coverage.until), default=None),
     )
 
 
-def _first(instants: Iterable[datetime | None]) -> datetime | None:
-    return min((instant for instant in instants if instant is not None), default=None)
-
-
 def _query(
-    query_id: str, checks: list[CompiledCheck], program: Program, kind: ResourceKind, as_of: datetime
+    query_id: str,
+    checks: list[CompiledCheck],
+    environment: Environment,
+    kind: ResourceKind,
+    as_of: datetime,
+    *,
+    own: bool,
 ) -> PlannedQuery:
     query = checks[0].query
-    environment = next(e for e in program.environments if e.name == checks[0].environment)
     window = resolve(query, kind, as_of)
     slices = _slices(window, kind)
-    limit = _page_size(kind.page.limit, query.options) if kind.page.limit else None
+    page_size = _page_size(kind, query.options)
+    requests, exact = _requests(query, kind, slices, page_size, as_of)
+    path = _path(kind, environment)
+    parameters = _parameters(kind, query.options, page_size)
     filter_text = _filter(query, kind, window)
-    path = kind.path
-    for name, value in (("environment_id", environment.id), ("organization_id", environment.organization_id)):
-        if value is not None:
-            path = path.replace(f"{{{name}}}", value)
-    parameters = dict(kind.page.parameters)
-    parameters |= {
-        option.parameter: str(query.options[name])
-        for name, option in kind.options.items()
-        if option.parameter is not None
-    }
-    if kind.page.limit and limit is not None:
-        parameters[kind.page.limit.parameter] = str(limit)
-    expected = _expected(query, kind, window)
-    periods = _periods_until_now(query, kind, window, as_of)
-    exact = kind.page.next is None or (periods is not None and limit is not None)
-    requests = math.ceil((periods or 1) / (limit or 1)) if exact and limit else len(slices) or 1
     return PlannedQuery(
         id=query_id,
         environment=environment.name,
         resource=kind.kind,
-        method="POST" if kind.post and _needs_post(filter_text, path, kind) else "GET",
+        method="POST" if _needs_post(kind, path, parameters, filter_text, window) else "GET",
         path=path,
         parameters=parameters,
         filter_parameter=kind.filter.parameter if kind.filter and filter_text else None,
@@ -120,24 +107,49 @@ def _query(
         uses=tuple(
             Use(check=check.name, where=check.query.where, residual=check.query.residual) for check in checks
         ),
-        coverage=coverage(window, kind, as_of),
+        coverage=coverage(window, kind, as_of + _SOONEST),
         requests_at_least=requests,
         requests_exact=exact,
-        page_size=limit,
-        expected_records=expected,
+        page_size=page_size,
+        expected_records=_periods(window, bucket_length(query, kind)),
         rate_group=kind.rate.group,
         requests_per_s=kind.rate.requests / kind.rate.per_s * kind.rate.share,
         roles=kind.roles,
-        caveats=kind.caveats,
-        own_resource=kind.kind in program.own_resources,
+        caveats=(*kind.caveats, *_unsettled(kind, window, as_of)),
+        own_resource=own,
     )
 
 
-def _page_size(limit: Limit, options: Mapping[str, str | int]) -> int:
+def _path(kind: ResourceKind, environment: Environment) -> str:
+    """Return the path below the API base; an identifier that is not known yet stays a name in braces."""
+    path = kind.path
+    known = {"environment_id": environment.id, "organization_id": environment.organization_id}
+    for name, value in known.items():
+        if value is not None:
+            path = path.replace(f"{{{name}}}", value)
+    return path
+
+
+def _page_size(kind: ResourceKind, options: Mapping[str, str | int]) -> int | None:
+    limit = kind.page.limit
+    if limit is None:
+        return None
     for option, sizes in limit.by_option.items():
         if (size := sizes.get(str(options.get(option)))) is not None:
             return size
     return limit.default
+
+
+def _parameters(
+    kind: ResourceKind, options: Mapping[str, str | int], page_size: int | None
+) -> dict[str, str]:
+    parameters = dict(kind.page.parameters)
+    for name, option in kind.options.items():
+        if option.parameter is not None:
+            parameters[option.parameter] = str(options[name])
+    if kind.page.limit is not None:
+        parameters[kind.page.limit.parameter] = str(page_size)
+    return parameters
 
 
 def _filter(query: CompiledQuery, kind: ResourceKind, window: Window | None) -> str:
@@ -148,13 +160,10 @@ def _filter(query: CompiledQuery, kind: ResourceKind, window: Window | None) -> 
             if bound is not None:
                 attribute, operator = scim.Attribute(bound.attribute), scim.Operator(bound.operator)
                 terms.append(scim.Compare(attribute, operator, scim.Placeholder(name)))
-    terms += [
-        scim.Compare(
-            scim.Attribute(option.attribute), scim.Operator.EQ, scim.Literal(str(query.options[name]))
-        )
-        for name, option in kind.options.items()
-        if option.attribute is not None
-    ]
+    for name, option in kind.options.items():
+        if option.attribute is not None:
+            value = scim.Literal(str(query.options[name]))
+            terms.append(scim.Compare(scim.Attribute(option.attribute), scim.Operator.EQ, value))
     if query.pushed:
         terms.append(scim.parse(query.pushed))
     return scim.render(scim.all_of(terms)) if terms else ""
@@ -167,30 +176,53 @@ def _slices(window: Window | None, kind: ResourceKind) -> tuple[Window, ...]:
     if kind.window is None or kind.window.longest is None:
         return (window,)
     starts = list(edges(window, Duration.parse(kind.window.longest)))
-    return tuple(Window(s, e) for s, e in zip(starts, [*starts[1:], window.end], strict=True))
+    return tuple(Window(start, end) for start, end in zip(starts, [*starts[1:], window.end], strict=True))
 
 
-def _needs_post(filter_text: str, path: str, kind: ResourceKind) -> bool:
-    if len(quote(filter_text)) + len(path) > MAX_URL:
+def _needs_post(
+    kind: ResourceKind, path: str, parameters: Mapping[str, str], filter_text: str, window: Window | None
+) -> bool:
+    """Tell whether a filter is too long or too personal for a URL, where the endpoint has another way."""
+    if kind.post is None or kind.filter is None or not filter_text:
+        return False
+    known = kind.filter.attributes
+    if any(known[name].personal for name in scim.attributes(scim.parse(filter_text)) if name in known):
         return True
-    names = scim.attributes(scim.parse(filter_text)) if filter_text else frozenset()
-    attributes = kind.filter.attributes if kind.filter else {}
-    return any(attributes[name].personal for name in names if name in attributes)
+    sent = {kind.filter.parameter: scim.fill_window(filter_text, window), **parameters}
+    return len(path) + len(urlencode(sent, quote_via=quote)) > MAX_URL
 
 
-def _expected(query: CompiledQuery, kind: ResourceKind, window: Window | None) -> int | None:
-    """Return how many buckets a complete answer has in the window."""
-    length = bucket_length(query, kind)
-    if length is None or window is None:
+def _requests(
+    query: CompiledQuery,
+    kind: ResourceKind,
+    slices: tuple[Window, ...],
+    page_size: int | None,
+    as_of: datetime,
+) -> tuple[int, bool]:
+    """Return how many requests a query takes at least, and whether it takes exactly as many."""
+    at_least = max(len(slices), 1)
+    if kind.page.next is None:
+        return at_least, True
+    # An endpoint without an end of the range answers up to now, however short the window.
+    if page_size is None or not slices or kind.window is None or kind.window.end is not None:
+        return at_least, False
+    until_now = Window(slices[0].start, max(slices[-1].end, as_of))
+    periods = _periods(until_now, bucket_length(query, kind))
+    if periods is None:
+        return at_least, False
+    return max(math.ceil(periods / page_size), 1), True
+
+
+def _periods(window: Window | None, length: Duration | None) -> int | None:
+    """Return how many buckets begin in a window; None where records are no buckets."""
+    if window is None or length is None:
         return None
     return sum(1 for _ in edges(window, length))
 
 
-def _periods_until_now(
-    query: CompiledQuery, kind: ResourceKind, window: Window | None, as_of: datetime
-) -> int | None:
-    """Return how many buckets the endpoint answers where it always answers up to now."""
-    length = bucket_length(query, kind)
-    if length is None or window is None or kind.window is None or kind.window.end is not None:
-        return None
-    return sum(1 for _ in edges(Window(window.start, max(as_of, window.end)), length))
+def _unsettled(kind: ResourceKind, window: Window | None, as_of: datetime) -> tuple[str, ...]:
+    """Return what has to be said of a window whose newest records may not have appeared yet."""
+    if window is None or kind.buckets is not None or window.end <= settled(kind, as_of):
+        return ()
+    late = f"Records may appear up to {kind.settling} late, so the newest of the window may be missing"
+    return (f"{late}; window: hot ends before them.",)

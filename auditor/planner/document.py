@@ -50,7 +50,11 @@ def _query(query: PlannedQuery) -> dict[str, Any]:
         "requests": {"at_least": query.requests_at_least, "exact": query.requests_exact},
         "page_size": query.page_size,
         "expected_records": query.expected_records,
-        "rate": {"group": query.rate_group, "requests_per_s": query.requests_per_s},
+        "rate": {
+            "group": query.rate_group,
+            "requests_per_s": query.requests_per_s,
+            "at_least_s": round(query.requests_at_least / query.requests_per_s, 3),
+        },
         "roles": list(query.roles),
         "caveats": list(query.caveats),
         "checks": [{"check": use.check, "where": use.where, "residual": use.residual} for use in query.uses],

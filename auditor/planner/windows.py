@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -10,7 +10,7 @@ from auditor.model.instant import Duration, Window, ceil_to, edges, floor_to, pa
 from auditor.model.query import CompiledQuery, WindowRequest
 from auditor.model.resource import ResourceKind
 
-HOT_MARGIN: Final = Duration(seconds=3600)
+HOT_MARGIN: Final = Duration(seconds=3_600)
 """How far `window: hot` stays away from the old edge: a plan is valid that long, and a run may take as long."""
 
 
@@ -26,72 +26,72 @@ def resolve(query: CompiledQuery, kind: ResourceKind, as_of: datetime) -> Window
     """
     Return the window of a query in instants; None where the resource has no windows.
 
-    Buckets are counted whole: both ends fall on edges, a duration is counted back from the last edge, and
-    `include_partial` adds the period that is still running.
+    Of a resource that answers with buckets it holds whole ones only, none of them beyond *as_of*: an
+    unaligned duration counts back from the last edge, any other window loses what is cut at its ends.
+    `include_partial` lets a window that reaches *as_of* end there, in the period that is still running.
+    Where no whole bucket is left, the window has no length.
+
+    Raises:
+        ValueError: a duration leads out of the calendar, or a kind without a hot span is asked for it.
     """
     request = query.window
-    if request is None or kind.window is None:
+    if request is None:
         return None
     length = bucket_length(query, kind)
-    if length is not None and kind.buckets is not None:
-        anchored = kind.buckets.edges == "query"
-        return _whole_buckets(
-            request, length, as_of, include_partial=query.include_partial, anchored=anchored
-        )
-    if request.hot and kind.retention is not None:
-        oldest = HOT_MARGIN.after(Duration.parse(kind.retention.hot).before(as_of))
-        settled = _before(kind.settling, as_of)
-        return Window(oldest, settled)
-    return _plain(request, as_of)
+    if length is None:
+        return _asked(request, kind, as_of)
+    counted_from = floor_to(as_of, length) if request.last and not request.align else as_of
+    asked = _asked(request, kind, counted_from)
+    # Where the query's start makes the edges, a start that is written out is one already.
+    is_edge = kind.buckets is not None and kind.buckets.edges == "query" and request.start is not None
+    start = asked.start if is_edge else ceil_to(asked.start, length)
+    if query.include_partial and (request.end is None or asked.end >= as_of):
+        return Window(start, max(start, as_of))
+    limit = min(asked.end, as_of)
+    ends = (length.after(edge) for edge in edges(Window(start, limit), length))
+    return Window(start, max((end for end in ends if end <= limit), default=start))
 
 
-def _before(text: str, instant: datetime) -> datetime:
-    return instant if text == "0s" else Duration.parse(text).before(instant)
+def settled(kind: ResourceKind, as_of: datetime) -> datetime:
+    """Return the instant before which no record of a kind appears any more."""
+    return as_of if kind.settling == "0s" else Duration.parse(kind.settling).before(as_of)
 
 
-def _plain(request: WindowRequest, as_of: datetime) -> Window:
-    if request.last is None:
-        return Window(parse_instant(str(request.start)), parse_instant(str(request.end)))
-    length = Duration.parse(request.last)
-    if request.align is None:
-        return Window(length.before(as_of), as_of)
-    zone = ZoneInfo(request.timezone)
-    local_end = _floor_local(as_of.astimezone(zone), request.align)
-    # Counted in local time, so that 30 days are 30 midnights also where the clocks change.
-    local_start = _floor_local(length.before(local_end), request.align)
-    return Window(local_start.astimezone(as_of.tzinfo), local_end.astimezone(as_of.tzinfo))
-
-
-def _floor_local(instant: datetime, align: str) -> datetime:
-    hour = instant.replace(minute=0, second=0, microsecond=0)
-    if align == "hour":
-        return hour
-    day = hour.replace(hour=0)
-    match align:
-        case "week":
-            return day - _DAY * day.weekday()
-        case "month":
-            return day.replace(day=1)
-    return day
-
-
-_DAY: Final = timedelta(days=1)
-
-
-def _whole_buckets(
-    request: WindowRequest, length: Duration, as_of: datetime, *, include_partial: bool, anchored: bool
-) -> Window:
-    plain = _plain(request, as_of)
+def _asked(request: WindowRequest, kind: ResourceKind, as_of: datetime) -> Window:
+    """Return a window as it was asked for, before buckets cut it."""
     if request.last is not None:
-        closed_end = floor_to(as_of, length)
-        start = ceil_to(Duration.parse(request.last).before(closed_end), length)
-    elif anchored:
-        start = plain.start
-        starts = [edge for edge in edges(plain, length) if length.after(edge) <= min(plain.end, as_of)]
-        closed_end = length.after(starts[-1]) if starts else start
+        length = Duration.parse(request.last)
+        return _aligned(request, length, as_of) if request.align else Window(length.before(as_of), as_of)
+    if request.start is not None and request.end is not None:
+        return Window(parse_instant(request.start), parse_instant(request.end))
+    if kind.retention is None:
+        raise ValueError(f"{kind.kind} has no hot span")
+    start = HOT_MARGIN.after(Duration.parse(kind.retention.hot).before(as_of))
+    return Window(start, settled(kind, as_of))
+
+
+def _aligned(request: WindowRequest, length: Duration, as_of: datetime) -> Window:
+    """
+    Return a window of whole hours, days, weeks or months of a time zone, at least as long as its duration.
+
+    Days and longer units are counted by the zone's own calendar, so that 30 days are 30 midnights also where
+    the clocks change; hours pass as they do everywhere.
+    """
+    zone = ZoneInfo(request.timezone)
+    end = _floor(as_of.astimezone(zone), request.align)
+    if request.align == "hour" and not length.months:
+        start = _floor(length.before(end.astimezone(UTC)).astimezone(zone), "hour")
     else:
-        start = ceil_to(plain.start, length)
-        closed_end = floor_to(min(plain.end, as_of), length)
-    if include_partial and plain.end >= as_of:
-        return Window(start, max(as_of, start))
-    return Window(start, max(closed_end, start))
+        start = _floor(length.before(end), request.align)
+    return Window(start.astimezone(UTC), end.astimezone(UTC))
+
+
+def _floor(local: datetime, align: str | None) -> datetime:
+    """Return the first moment of the hour, day, ISO week or month of a time zone that an instant lies in."""
+    if align == "hour":
+        return local.replace(minute=0, second=0, microsecond=0)
+    # Where clocks go back at midnight a day begins with the first of its two midnights.
+    day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+    if align == "week":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if align == "month" else day

@@ -1,0 +1,283 @@
+"""
+What a filter says of every record that satisfies it: alternatives, each a conjunction of "has one of these values".
+
+Whatever is found here is implied by the filter; it may be weaker than the filter, and never stronger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import product
+from typing import Any, Final, TypeAlias
+
+from auditor import scim
+from auditor.model.resource import ResourceKind, field
+
+Arm: TypeAlias = Mapping[str, frozenset[str]]
+"""A conjunction: for each attribute, the values of which a matching record has one. Empty: anything matches."""
+
+MAX_ARMS: Final = 64
+"""Beyond this many alternatives one weaker one takes their place."""
+
+_ANYTHING: Final[tuple[Arm, ...]] = ({},)
+
+
+def alternatives(where: scim.Filter, wanted: frozenset[str], kind: ResourceKind) -> tuple[Arm, ...]:
+    """
+    Return alternatives of which every matching record satisfies one; none where nothing can match.
+
+    They speak of the *wanted* attributes only, and depend on no sensitive value.
+    """
+    arms = _Alternatives(kind, wanted).of(where)
+    for name in sorted(wanted & _compared_otherwise(where)):
+        if _is_single_text(name, kind):
+            arms = _narrowed(arms, where, name, kind)
+    return arms
+
+
+def never_true(where: scim.Filter, kind: ResourceKind) -> bool:
+    """Tell whether it is plain from a filter alone that no record can satisfy it."""
+    return not alternatives(where, scim.attributes(where), kind)
+
+
+class _Alternatives:
+    """Finds alternatives of which every matching record satisfies one, by the attributes that are wanted."""
+
+    def __init__(self, kind: ResourceKind, wanted: frozenset[str]) -> None:
+        self.kind = kind
+        self.wanted = wanted
+
+    def of(self, tree: scim.Filter, *, negated: bool = False) -> tuple[Arm, ...]:
+        """
+        Return the alternatives; none where nothing can match.
+
+        A negated comparison says nothing that `eq` could ask for: it is true of absent attributes as well.
+        """
+        match tree:
+            case scim.Not(term):
+                return self.of(term, negated=not negated)
+            case scim.And(terms) | scim.Or(terms):
+                parts = (self.of(term, negated=negated) for term in terms)
+                if isinstance(tree, scim.And) is not negated:
+                    return self._conjunction(parts)
+                return _absorbed(arm for part in parts for arm in part)
+            case scim.Constant(value):
+                return _ANYTHING if value is not negated else ()
+            case _ if negated:
+                return _ANYTHING
+            case scim.ValuePath(attribute, inner):
+                return self.of(_qualified(inner, attribute.name))
+            case scim.Compare(attribute, scim.Operator.EQ, value):
+                return self._one_of(attribute.name, (value,))
+            case scim.In(attribute, scim.Literals(items)):
+                return self._one_of(attribute.name, items)
+        return _ANYTHING
+
+    def _one_of(self, name: str, operands: tuple[scim.Literal | scim.Placeholder, ...]) -> tuple[Arm, ...]:
+        if not operands:
+            return ()
+        texts = [_text(operand) for operand in operands]
+        known = frozenset(text for text in texts if text is not None)
+        return ({name: known},) if name in self.wanted and None not in texts else _ANYTHING
+
+    def _conjunction(self, parts: Iterable[tuple[Arm, ...]]) -> tuple[Arm, ...]:
+        result = _ANYTHING
+        for part in parts:
+            both = (self._both(left, right) for left, right in product(result, part))
+            result = _absorbed(arm for arm in both if arm is not None)
+        return result
+
+    def _both(self, left: Arm, right: Arm) -> Arm | None:
+        """Return what satisfies both arms; None where nothing can."""
+        merged = dict(left)
+        for name, values in right.items():
+            if name not in merged:
+                merged[name] = values
+            elif not _is_single_text(name, self.kind):
+                # One value may satisfy the one and another value the other, so they do not intersect.
+                merged[name] = min(merged[name], values, key=lambda v: (len(v), sorted(v)))
+            elif common := merged[name] & values:
+                merged[name] = common
+            else:
+                return None
+        return merged
+
+
+def _text(operand: scim.Literal | scim.Placeholder) -> str | None:
+    match operand:
+        case scim.Literal(str(text), sensitive=False):
+            return text
+    return None
+
+
+def _qualified(tree: scim.Filter, within: str) -> scim.Filter:
+    """Return a filter that the one inside a value path implies, with the full names of its attributes."""
+    match tree:
+        case scim.And(terms):
+            return scim.all_of(_qualified(term, within) for term in terms)
+        case scim.Or(terms):
+            return scim.any_of(_qualified(term, within) for term in terms)
+        case scim.Compare(attribute, operator, value):
+            return scim.Compare(scim.Attribute(f"{within}.{attribute.name}"), operator, value)
+        case scim.In(attribute, values):
+            return scim.In(scim.Attribute(f"{within}.{attribute.name}"), values)
+    return scim.Constant(True)
+
+
+def _is_single_text(name: str, kind: ResourceKind) -> bool:
+    """Tell whether a record has at most one value of an attribute, a text that equals no other text."""
+    rule = scim.rules(kind)(name)
+    if rule.type != "string" or not rule.case_exact:
+        return False
+    schema, many = field(kind.item, ".".join(rule.path)) or ({}, True)
+    return schema.get("type") == "string" and not many
+
+
+def _absorbed(arms: Iterable[Arm]) -> tuple[Arm, ...]:
+    """Return alternatives in as few arms as say the same; one weaker arm where they are too many."""
+    united = _united(arms)
+    return tuple(without_included(united)) if len(united) <= MAX_ARMS else (weakened(united),)
+
+
+def without_included(arms: list[Arm]) -> list[Arm]:
+    """Return distinct arms without those that another one includes."""
+    return [arm for arm in arms if not any(other is not arm and _includes(other, arm) for other in arms)]
+
+
+def _united(arms: Iterable[Arm]) -> list[Arm]:
+    """Return alternatives with those joined that constrain one and the same attribute alone."""
+    alone: dict[str, frozenset[str]] = {}
+    others: dict[frozenset[tuple[str, frozenset[str]]], Arm] = {}
+    for arm in arms:
+        if len(arm) == 1:
+            ((name, values),) = arm.items()
+            alone[name] = alone.get(name, frozenset()) | values
+        else:
+            others.setdefault(frozenset(arm.items()), arm)
+    return [*({name: values} for name, values in alone.items()), *others.values()]
+
+
+def _includes(weaker: Arm, stronger: Arm) -> bool:
+    return all(name in stronger and stronger[name] <= values for name, values in weaker.items())
+
+
+def weakened(arms: Iterable[Arm]) -> Arm:
+    """Return one arm that every alternative satisfies."""
+    arms = list(arms)
+    names = sorted(set.intersection(*(set(arm) for arm in arms)))
+    return {name: frozenset().union(*(arm[name] for arm in arms)) for name in names}
+
+
+# What else the filter says of one attribute
+
+_Test: TypeAlias = Callable[[object], bool | None]
+"""Whether a filter holds of a record of which one value is known: a text, None, or `_OTHER`; None: unknown."""
+
+_OTHER: Final = object()
+"""A text that the filter does not name, and that is not empty."""
+
+
+def _narrowed(arms: Iterable[Arm], where: scim.Filter, name: str, kind: ResourceKind) -> tuple[Arm, ...]:
+    """Return alternatives with only those values of an attribute with which the filter may hold."""
+    test = _partial(where, name, kind)
+    is_open = any(test(value) is not False for value in (None, _OTHER))
+    narrowed = []
+    for arm in arms:
+        if name not in arm and is_open:
+            narrowed.append(arm)
+            continue
+        values = arm[name] if name in arm else _texts(where, name)
+        if kept := frozenset(value for value in values if test(value) is not False):
+            narrowed.append({**arm, name: kept})
+    return tuple(narrowed)
+
+
+def _texts(where: scim.Filter, name: str) -> Iterator[str]:
+    """Yield the texts that a filter compares an attribute with, and the empty one, of which `pr` is not true."""
+    yield ""
+    for full, term in scim.terms(where):
+        if full == name:
+            yield from (text for text in map(_text, scim.operands(term)) if text is not None)
+
+
+def _compared_otherwise(where: scim.Filter) -> frozenset[str]:
+    """Return the attributes of which a filter says more than the alternatives know already."""
+    if any(isinstance(node, scim.Not) for node in scim.walk(where)):
+        return scim.attributes(where)
+    return frozenset(name for name, term in scim.terms(where) if not _is_equality_of_texts(term))
+
+
+def _is_equality_of_texts(term: scim.Term) -> bool:
+    equality = isinstance(term, scim.In) or (
+        isinstance(term, scim.Compare) and term.operator is scim.Operator.EQ
+    )
+    return equality and all(_text(operand) is not None for operand in scim.operands(term))
+
+
+def _partial(tree: scim.Filter, name: str, kind: ResourceKind) -> _Test:
+    """Return the filter as a test of one attribute, by Kleene's logic: what other attributes hold is unknown."""
+    match tree:
+        case scim.Constant(constant):
+            return lambda _: constant
+        case scim.Not(term):
+            return _negation(_partial(term, name, kind))
+        case scim.And(terms):
+            return _conjunction([_partial(term, name, kind) for term in terms])
+        case scim.Or(terms):
+            none_of = _conjunction([_negation(_partial(term, name, kind)) for term in terms])
+            return _negation(none_of)
+        case scim.Compare(attribute) | scim.In(attribute) | scim.Present(attribute):
+            is_shown = not any(_is_hidden(operand) for operand in scim.operands(tree))
+            if attribute.name == name and is_shown:
+                return _term_test(tree, kind)
+    return lambda _: None
+
+
+def _is_hidden(operand: scim.Literal | scim.Placeholder) -> bool:
+    return isinstance(operand, scim.Placeholder) or operand.sensitive
+
+
+def _negation(test: _Test) -> _Test:
+    def negation(value: object) -> bool | None:
+        result = test(value)
+        return None if result is None else not result
+
+    return negation
+
+
+def _conjunction(tests: list[_Test]) -> _Test:
+    def conjunction(value: object) -> bool | None:
+        result: bool | None = True
+        for test in tests:
+            part = test(value)
+            if part is False:
+                return False
+            if part is None:
+                result = None
+        return result
+
+    return conjunction
+
+
+def _term_test(term: scim.Compare | scim.In | scim.Present, kind: ResourceKind) -> _Test:
+    rules = scim.rules(kind)
+    holds, path = scim.predicate(term, rules), rules(term.attribute.name).path
+
+    def test(value: object) -> bool | None:
+        if value is _OTHER:
+            return _of_another_text(term)
+        record: Any = value
+        for step in reversed(path):
+            record = {step: record}
+        return holds(record)
+
+    return test
+
+
+def _of_another_text(term: scim.Compare | scim.In | scim.Present) -> bool | None:
+    match term:
+        case scim.Compare(operator=scim.Operator.EQ) | scim.In():
+            return False
+        case scim.Compare(operator=scim.Operator.NE) | scim.Present():
+            return True
+    return None
