@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -289,6 +289,77 @@ def validate(as_json: bool, **options: Any) -> int:
     number = len({(check.pack, check.id) for check in program.checks})
     _out(f"Valid: {number} {'check' if number == 1 else 'checks'} in {', '.join(packs)}.\n")
     return 0
+
+
+@main.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Write nothing; exit 3 where a file is not canonical."
+)
+@click.option("--diff", "show_diff", is_flag=True, help="Show what changes.")
+def fmt(paths: tuple[str, ...], chdir: str, only_check: bool, show_diff: bool) -> int:
+    """Rewrite YAML files in canonical form, comments kept."""
+    from auditor import app
+
+    checked = app.format_files(Path(chdir), paths)
+    _show_problems(checked.diagnostics)
+    changed = [found for found in checked.value or () if found.changed]
+    for found in changed:
+        if not only_check:
+            try:
+                app.save(found)
+            except OSError as error:
+                raise click.ClickException(f"{found.file}: {error.strerror or error}") from None
+        _out(found.diff() if show_diff else f"{found.file}\n")
+    if checked.errors:
+        return 1
+    if changed and only_check:
+        noun = "file is" if len(changed) == 1 else "files are"
+        click.echo(f"auditor: {len(changed)} {noun} not canonical (exit 3)", err=True)
+        return 3
+    return 0
+
+
+@main.command()
+@click.option(
+    "--records", metavar="KIND=FILE", multiple=True, required=True, help="Given records; repeatable."
+)
+def console(records: tuple[str, ...]) -> int:
+    """
+    Try SCIM filters and JMESPath on given records, line by line.
+
+    Lines come from the terminal or from a pipe: echo 'length(@)' | auditor console --records activities=FILE
+    """
+    from auditor import app
+
+    opened = app.Console.open(records)
+    if opened.value is None:
+        _mistakes(opened.diagnostics)
+    interactive = sys.stdin.isatty()
+    if interactive:
+        import readline  # noqa: F401  # line editing and history for input()
+
+        click.echo(opened.value.banner, err=True)
+    for line in _lines(interactive=interactive):
+        if line.strip() == "quit":
+            break
+        if line.strip():
+            _out(opened.value.answer(line, **_look()))
+    return 0
+
+
+def _lines(*, interactive: bool) -> Iterator[str]:
+    """Yield lines as they are typed or piped, to the end of the input."""
+    if not interactive:
+        yield from (line.rstrip("\n") for line in sys.stdin)
+        return
+    while True:
+        try:
+            yield input("> ")
+        except EOFError:
+            click.echo("", err=True)
+            return
 
 
 @main.command()

@@ -5,7 +5,9 @@ Only this package knows the order of the stages, and only it reads the clock. It
 could cause: what is wrong comes back as diagnostics or as verdicts.
 """
 
+from auditor.app.console import Console
 from auditor.app.documents import write
+from auditor.app.formatting import format_files, save
 from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, validate
 from auditor.app.run import check
 from auditor.app.scaffold import init
@@ -20,6 +22,7 @@ from auditor.app.views import (
 )
 
 __all__ = [
+    "Console",
     "Job",
     "Planned",
     "Prepared",
@@ -28,11 +31,13 @@ __all__ = [
     "check",
     "diagnostics_document",
     "faults",
+    "format_files",
     "formats",
     "init",
     "plan",
     "plan_document",
     "plan_text",
+    "save",
     "schema",
     "schema_names",
     "simulate",

@@ -73,7 +73,7 @@ def validate(job: Job, *, choose: bool = False, tenant: Environment | None = Non
 
     *choose* demands that one of several environments is named; *tenant* answers in place of every one.
     """
-    loaded = config.load(
+    loaded = config.load_readable(
         config.Request(
             folder=job.folder,
             paths=job.paths,
@@ -93,9 +93,10 @@ def validate(job: Job, *, choose: bool = False, tenant: Environment | None = Non
     if tenant is not None:
         instead = tuple(replace(tenant, name=environment.name) for environment in project.environments)
         project = replace(project, environments=instead)
+    # What is sound is compiled also where something else is not, so that one run finds every mistake.
     compiled = compiler.compile(project, pushdown=job.pushdown)
-    diagnostics = loaded.diagnostics + config.located(compiled.diagnostics, project.sources)
-    if compiled.value is None:
+    diagnostics = config.located((*loaded.diagnostics, *compiled.diagnostics), project.sources)
+    if compiled.value is None or loaded.errors:
         return Checked(None, diagnostics)
     if not compiled.value.checks:
         nothing = Diagnostic(

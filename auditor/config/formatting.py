@@ -14,6 +14,7 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from auditor.config import yaml
 from auditor.model.diagnostic import Checked, Diagnostic
@@ -46,14 +47,28 @@ def _unchanged(file: str, reason: str) -> Diagnostic:
     )
 
 
+_COMMENT: Final = re.compile(r"(?:^|\s)(?P<comment>#.*)$")
+
+
 def _dumped(text: str) -> str:
     round_trip = YAML(typ="rt")
+    round_trip.Representer = _Representer
     round_trip.preserve_quotes = True
+    round_trip.brace_single_entry_mapping_in_flow_sequence = True
     round_trip.width = _LONG
     round_trip.indent(mapping=2, sequence=4, offset=2)
     out = StringIO()
     round_trip.dump(round_trip.load(text), out)
     return out.getvalue()
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes an empty value as `null`, so that nobody has to guess whether something was forgotten."""
+
+
+_Representer.add_representer(
+    type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+)
 
 
 def _tidied(text: str) -> str:
@@ -67,7 +82,9 @@ def _tidied(text: str) -> str:
             continue
         stripped = line.strip()
         if stripped.startswith("#"):
-            result.append(" " * _indent_below(lines, number, verbatim) + stripped)
+            levels = _levels_above(result) | {below := _indent_below(lines, number, verbatim)}
+            own = len(line) - len(line.lstrip())
+            result.append(" " * max(n for n in levels if below <= n <= max(own, below)) + stripped)
         elif stripped:
             result.append(_with_comment(line.rstrip(), ends.get(number, 0)))
         elif result and result[-1]:
@@ -84,10 +101,26 @@ def _indent_below(lines: list[str], number: int, verbatim: set[int]) -> int:
     return 0
 
 
+def _levels_above(lines: list[str]) -> set[int]:
+    """Return the columns at which something began in the lines above, in whose block a comment may end."""
+    levels: set[int] = set()
+    for line in reversed(lines):
+        code = line.lstrip()
+        column = len(line) - len(code)
+        if not code or code.startswith("#") or any(column > level for level in levels):
+            continue
+        levels.add(column)
+        if code.startswith("- "):
+            levels.add(column + 2)
+        if column == 0:
+            break
+    return levels
+
+
 def _with_comment(line: str, end: int) -> str:
     """Return a line with two spaces before the comment that follows its last value."""
-    match = re.compile(r"(?P<code>[^#]*?)\s+(?P<comment>#.*)").fullmatch(line, end)
-    return f"{line[:end]}{match['code']}  {match['comment']}" if match else line
+    match = _COMMENT.search(line, end)
+    return f"{line[: match.start()].rstrip()}  {match['comment']}" if match else line
 
 
 def _scalars(root: Node | None) -> tuple[set[int], dict[int, int]]:
@@ -112,5 +145,12 @@ def _scalars(root: Node | None) -> tuple[set[int], dict[int, int]]:
 
 
 def _comments(text: str) -> list[str]:
-    """Return what looks like a comment in a text; the same in both forms unless one was lost."""
-    return sorted(match[0].strip() for match in re.finditer(r"(?:^|(?<=\s))#.*$", text, re.MULTILINE))
+    """Return the comments of a document, sorted: the same before and after, unless one was lost."""
+    lines = re.split(r"\r\n|\r|\n", text)
+    verbatim, ends = _scalars(YAML(typ="safe").compose(text))
+    found = (
+        _COMMENT.search(line, ends.get(number, 0))
+        for number, line in enumerate(lines)
+        if number not in verbatim
+    )
+    return sorted(match["comment"].rstrip() for match in found if match)
