@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -334,6 +335,19 @@ def test_the_order_of_fields_is_no_change():
     second = event(1, name="\ud800", big=2**70, nested={"b": {"d": 3, "c": 2}, "a": 1})
     reordered = dict(reversed(second.items()))
     assert fetched(one([first, reordered], resource="activities")).end.duplicates == 1
+
+
+@pytest.mark.parametrize(
+    ("depth", "codes"),
+    [(100, {None}), (500, {None}), (1_015, {None, "evidence.drift"}), (5_000, {"query.broken"})],
+)
+def test_a_record_of_many_levels_is_compared_or_refused(depth: int, codes: set[str | None]):
+    """Where the interpreter can read more levels than it can write, some records can not be compared."""
+    record = json.dumps(event(1, deep="here")).replace('"here"', "[" * depth + "]" * depth)
+    body = json.dumps(page([event(1)])).replace(json.dumps(event(1)), f"{record}, {record}")
+    end = fetched(Tenant(answer(200, body.encode())), attempts=1).end
+    assert (end.failure.code if end.failure else None) in codes
+    assert end.duplicates == end.complete
 
 
 @pytest.mark.parametrize(

@@ -75,40 +75,13 @@ def test_the_first_request_alone_carries_filter_and_page_size():
     assert second == {"cursor": ["b"]}
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        pytest.param("ewogICJhIiA6IDEKfQ%3D%3D", id="escaped padding"),
-        pytest.param("ewogICJhIiA6IDEKfQ==", id="bare padding"),
-        pytest.param("a%2fb%2Fc", id="escapes in either case"),
-        pytest.param("a+b%20c", id="plus and space"),
-        pytest.param("a%25b&x=1&x=2;y", id="escaped percent and several parameters"),
-        pytest.param("!$'()*,-._~:@/?[]|^`{}\\", id="whatever else stands in queries"),
-    ],
-)
-def test_a_cursor_goes_back_verbatim(cursor: str):
-    tenant = Tenant(ok(page(events(1), next=link(cursor))), ok(page(events(2))))
-    assert fetched(tenant).end.complete
-    assert raw(tenant.asked[1]) == f"/v1/environments/{ENVIRONMENT_ID}/activities?cursor={cursor}"
-
-
-@pytest.mark.parametrize(
-    "href",
-    [
-        pytest.param("?cursor=b", id="a query alone"),
-        pytest.param("activities?cursor=b", id="a last step"),
-        pytest.param(f"/v1/environments/{ENVIRONMENT_ID}/activities?cursor=b", id="a path"),
-        pytest.param(
-            f"//API.PINGONE.com:443/v1/environments/{ENVIRONMENT_ID}/activities?cursor=b",
-            id="a host in capitals with the usual port",
-        ),
-        pytest.param(link("b") + "#top", id="a fragment, which is not sent"),
-    ],
-)
-def test_a_link_may_be_relative_or_spelt_otherwise(href: str):
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["because"]) for case in table("links")])
+def test_a_link_may_be_relative_and_its_cursor_goes_back_verbatim(case: dict[str, Any]):
+    url = link("").partition("?")[0]
+    href = case["href"].replace("{url}", url).replace("{environment}", ENVIRONMENT_ID)
     tenant = Tenant(ok(page(events(1), next=href)), ok(page(events(2))))
     assert fetched(tenant).end.complete
-    assert tenant.urls[1] == link("b")
+    assert tenant.urls[1] == url + case["asks"]
 
 
 def test_identifiers_may_come_back_in_another_case():
@@ -282,6 +255,48 @@ def test_whatever_a_link_says_a_token_goes_to_the_endpoint_alone(href: str):
         assert request.url.path == f"/v1/environments/{ENVIRONMENT_ID}/activities"
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=12,
+)
+RECORDS = st.lists(
+    st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("id", "recordedAt", "action", "actors", "resources", "tags"), JSON)
+    ),
+    max_size=2,
+)
+PAGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "_links": st.fixed_dictionaries({}, optional=dict.fromkeys(("next", "previous", "prev"), JSON))
+        | JSON,
+        "_embedded": st.fixed_dictionaries({"activities": RECORDS}) | JSON,
+        "count": JSON,
+        "offset": JSON,
+        "details": JSON,
+        "code": JSON,
+        "message": JSON,
+    },
+)
+
+
+@given(
+    PAGES | JSON, st.sampled_from([200, 200, 400, 401, 403, 404, 418, 500]), st.sampled_from(["GET", "POST"])
+)
+def test_whatever_a_server_answers_the_query_ends_with_a_name_for_it(document: Any, status: int, method: str):
+    tenant = Tenant(answer(status, document), ok(page([])))
+    found = fetched(tenant, query(method=method), attempts=2)
+    assert found.end.complete or found.failure.code != "internal.error", found.end
+
+
+@given(JSON)
+def test_whatever_a_token_endpoint_answers_the_query_ends_with_a_name_for_it(document: Any):
+    for token in (ok(document), ok({"access_token": document}), answer(401, document)):
+        found = fetched(Tenant(ok(page([])), tokens=[token]), attempts=1)
+        assert found.end.complete or found.failure.code.startswith("credentials."), found.end
+
+
 # --- the page size --------------------------------------------------------------------------------------
 
 
@@ -385,7 +400,9 @@ def test_a_post_has_the_names_of_its_descriptor_and_its_page_size_is_haggled_ove
     post = {"filter": "criteria", "limit": "size", "offset": "after"}
     kind = KINDS["activities"]
     kinds = {"activities": ResourceKind.model_validate(kind.model_dump() | {"post": post})}
-    tenant = Tenant(out_of_range(100), ok(page(events(1)) | {"after": "b"}), ok(page(events(2))))
+    tenant = Tenant(
+        out_of_range(100, target="size"), ok(page(events(1)) | {"after": "b"}), ok(page(events(2)))
+    )
     found = fetched(tenant, query(method="POST", kinds=kinds), kinds=kinds)
     assert found.ids == ["event-1", "event-2"]
     assert [(sorted(body), body["size"], body.get("after")) for body in bodies(tenant)] == [

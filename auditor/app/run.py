@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -99,14 +100,15 @@ class _Run:
         rates: Mapping[str, float],
         on_event: Callable[[Page | QueryEnd], None],
     ) -> None:
-        async for event in self._events(tenant, rates):
-            if isinstance(event, Page):
-                audit.add(event)
-            else:
-                self.ends[event.query] = event
-            on_event(event)
+        async with aclosing(self._events(tenant, rates)) as events:
+            async for event in events:
+                if isinstance(event, Page):
+                    audit.add(event)
+                else:
+                    self.ends[event.query] = event
+                on_event(event)
 
-    def _events(self, tenant: Tenant, rates: Mapping[str, float]) -> AsyncIterator[Page | QueryEnd]:
+    def _events(self, tenant: Tenant, rates: Mapping[str, float]) -> AsyncGenerator[Page | QueryEnd]:
         assert self.planned is not None  # noqa: S101  # set by the only caller's caller
         project, made = self.planned.project, self.planned.plan
         if self.planned.given is not None:

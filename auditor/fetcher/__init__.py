@@ -69,7 +69,8 @@ async def fetch(
     Read every query of a plan; queries run side by side, each in the order of its pages.
 
     Result: the pages of each query as they come, and one `QueryEnd` after its last page. A query that fails
-    ends with a failure and spoils no other. Memory holds some pages, not the answer.
+    ends with a failure and spoils no other. Memory holds some pages, not the answer. Who stops early closes
+    the generator (`contextlib.aclosing`); nothing is left running then.
     """
     async with Session(
         clock=settings.clock,
@@ -173,8 +174,8 @@ class _Reader:
                 retries=progress.effort.retries,
                 waited_s=progress.effort.waited_s,
                 elapsed_s=(self.settings.clock() - started).total_seconds(),
-                correlation_ids=tuple(map(tokens.conceal, progress.correlation_ids)),
-                warnings=(*remarks, *map(tokens.conceal, progress.warnings)),
+                correlation_ids=tuple(progress.correlation_ids),
+                warnings=(*remarks, *progress.warnings),
             )
         )
 
@@ -215,7 +216,7 @@ class _Reader:
         if response.status == 401:
             token = await tokens.token(not_this=token)
             response = await self._send_as(token, query, window, progress, request)
-        progress.note(response)
+        progress.note(response, tokens.conceal)
         return response
 
     async def _send_as(
@@ -272,12 +273,12 @@ class _Progress:
     correlation_ids: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def note(self, response: Response) -> None:
+    def note(self, response: Response, conceal: Callable[[str], str]) -> None:
+        """Keep what the headers of an answer say, without what *conceal* takes out."""
         correlation_id = response.headers.get("correlation-id")
         if correlation_id and len(self.correlation_ids) < MAX_CORRELATION_IDS:
-            self.correlation_ids.append(correlation_id[:MAX_HEADER])
-        for name in sorted(response.headers):
-            if "api-deprecation" in name:
-                warning = f"{name}: {response.headers[name][:MAX_HEADER]}"
-                if warning not in self.warnings:
-                    self.warnings.append(warning)
+            self.correlation_ids.append(conceal(correlation_id)[:MAX_HEADER])
+        for name, value in sorted(response.headers.items()):
+            warning = f"{name}: {conceal(value)[:MAX_HEADER]}"
+            if "api-deprecation" in name and warning not in self.warnings:
+                self.warnings.append(warning)

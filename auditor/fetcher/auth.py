@@ -29,8 +29,8 @@ class Tokens:
     """
     The token of one environment's worker application, asked for when it is needed and renewed when it is old.
 
-    Several queries share it; only one of them asks for a new one. Where none is given, none is asked for
-    again: the same credentials would be refused again, and a client that keeps on trying may be locked out.
+    Several queries share it; only one of them asks for a new one. Where the first is not given, or any is
+    refused, no other is asked for: the answer would be the same, and who keeps on trying may be locked out.
     """
 
     def __init__(self, environment: Environment, session: Session, clock: Callable[[], datetime]) -> None:
@@ -61,7 +61,8 @@ class Tokens:
                 try:
                     self._token = await self._ask()
                 except FetchError as error:
-                    self._failed = error
+                    if self._token is None or error.failure.code.startswith("credentials."):
+                        self._failed = error
                     raise
             return self._token
 

@@ -50,7 +50,7 @@ class Ledger:
     query: PlannedQuery
     kind: ResourceKind
     given: bool = False
-    """Whether the records come from a file, so that nothing counts them, nor asked for a window."""
+    """Whether the records come from a file: nothing counts them, and no window was asked for."""
     records: int = 0
     duplicates: int = 0
     first: datetime | None = None
@@ -98,7 +98,7 @@ class Ledger:
             raise _drift(number, f"{_place(error)}: {_rule(error)}")
         instant = _instant(record, self._instant_path, number) if self._instant_path else None
         key = self._key(record, instant, number)
-        digest = hashlib.blake2b(_canonical(record), digest_size=16).digest()
+        digest = hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
         known = self._seen.get(key)
         if known is None:
             self._seen[key] = digest
@@ -244,11 +244,16 @@ def _instant(record: dict[str, Any], path: str, number: int) -> datetime:
         raise _drift(number, f"{path}: {error}") from None
 
 
-def _canonical(record: dict[str, Any]) -> bytes:
+def _canonical(record: dict[str, Any], number: int) -> bytes:
+    """Return the same bytes for the same record, whatever the order of its fields."""
     try:
         return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # lone surrogates, and integers beyond 64 bits
+    except TypeError:  # lone surrogates, integers beyond 64 bits, more than 254 levels
+        pass
+    try:
         return json.dumps(record, sort_keys=True).encode()
+    except RecursionError:
+        raise _drift(number, "its depth") from None
 
 
 def _drift(number: int, what: str) -> FetchError:

@@ -73,7 +73,7 @@ class Walk:
         response = await self._sent(request)
         limit = self.kind.page.limit
         if response.status == 400 and limit is not None:
-            largest = largest_page(response.body, limit.parameter)
+            largest = largest_page(response.body, self.form.limit if self.form else limit.parameter)
             if largest is not None and 0 < largest < int(self.parameters.get(limit.parameter, 0)):
                 self.parameters[limit.parameter] = str(largest)
                 request = self._first()
