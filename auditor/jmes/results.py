@@ -25,7 +25,6 @@ from auditor.jmes.types import (
     list_of,
     object_of,
     union,
-    values_of,
 )
 
 _PLAIN: Final[Mapping[str, Type]] = MappingProxyType(
@@ -77,7 +76,7 @@ def _keys(found: Type) -> Type:
 
 
 def _values(found: Type) -> Type:
-    return list_of(values_of(found.object or _ANY_OBJECT))
+    return list_of(union((found.object or _ANY_OBJECT).every))
 
 
 def _map(results: Type, found: Type) -> Type:

@@ -18,7 +18,6 @@ _FORMATS: Final[Mapping[str, str]] = MappingProxyType(
         "email": "someone@example.com",
         "ipv4": "192.0.2.1",
         "ipv6": "2001:db8::1",
-        "time": "09:00:00Z",
         "uri": "https://example.com/",
         "uuid": "00000000-0000-4000-8000-000000000000",
     }
@@ -31,9 +30,9 @@ def sample(
     """
     Return a full value that a JSON Schema describes: every property, at least one element in every list.
 
-    Equal schemas give equal samples. The value is the first of `const`, `examples`, `default`, `enum` and
-    *known_values* that there is (by dotted path as for `type_of`); else a value of the first `type` within
-    its bounds. A text beside a `pattern` needs `examples` to be right; without `type` the sample is an object
+    Equal schemas give equal samples. The value is `const`, `default`, or the first of `examples`, `enum` and
+    *known_values* (by dotted path as for `type_of`), whichever there is; else a value of the first `type`
+    within its bounds. A text beside a `pattern` needs `examples` to be right; without `type` the sample is an object
     where there are `properties`, and else null.
     """
     for given in ("const", "default"):

@@ -232,6 +232,10 @@ Node: TypeAlias = (
     | Reference
 )
 
+Projection: TypeAlias = (
+    ListProjection | SliceProjection | ValueProjection | FilterProjection | FlattenProjection
+)
+
 
 def children(node: Node) -> tuple[Node, ...]:
     """Return the nodes directly below a node, in the order in which they are written."""

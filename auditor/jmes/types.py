@@ -18,7 +18,7 @@ from auditor.model.document import JSONSchema
 from auditor.model.instant import parse_instant
 from auditor.model.value import JSON
 
-MAX_SIZE: Final = 5_000
+MAX_SIZE: Final = 2_000
 """How many parts a type may have; the largest of the shipped descriptors has fewer than a hundred."""
 
 MAX_DEPTH: Final = 48
@@ -67,6 +67,11 @@ class Object:
     fields: Mapping[str, Type]
     rest: Type | None = None
 
+    @property
+    def every(self) -> list[Type]:
+        """The types of all fields."""
+        return [*self.fields.values(), *([self.rest] if self.rest else [])]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Type:
@@ -88,13 +93,10 @@ class Type:
 
     def __post_init__(self) -> None:
         below: list[Type] = []
-        if self.array is not None:
+        if self.array:
             below += [self.array.items, *self.array.known.values()]
-        if self.object is not None:
-            below += [
-                *self.object.fields.values(),
-                *(() if self.object.rest is None else (self.object.rest,)),
-            ]
+        if self.object:
+            below += self.object.every
         object.__setattr__(self, "size", 1 + sum(each.size for each in below))
         object.__setattr__(self, "depth", 1 + max((each.depth for each in below), default=0))
 
@@ -169,8 +171,7 @@ def object_of(fields: Mapping[str, Type], rest: Type | None = None) -> Type:
 
 def union(types: Iterable[Type]) -> Type:
     """Return the type of the values of all types."""
-    parts = list(dict.fromkeys(map(_Same, types)))
-    given = [part.type for part in parts]
+    given = list({id(each): each for each in types}.values())
     if len(given) == 1:
         return given[0]
     if any(each.any for each in given):
@@ -185,19 +186,6 @@ def union(types: Iterable[Type]) -> Type:
             object=_objects([each.object for each in given if each.object]),
         )
     )
-
-
-class _Same:
-    """A type by its identity: the same one need not be united with itself."""
-
-    def __init__(self, type_: Type) -> None:
-        self.type = type_
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.type is other.type
-
-    def __hash__(self) -> int:
-        return id(self.type)
 
 
 def _numbers(parts: Sequence[Number]) -> Number | None:
@@ -353,11 +341,6 @@ def known_texts(found: Type) -> frozenset[str]:
     return found.string.values or frozenset() if found.string else frozenset()
 
 
-def values_of(found: Object) -> Type:
-    """Return the type of the values of an object."""
-    return union((*found.fields.values(), *(() if found.rest is None else (found.rest,))))
-
-
 def of_value(value: JSON, *, sensitive: bool = False) -> Type:
     """Return the type of one JSON value; of a sensitive one no text, key or element shows in it."""
     match value:
@@ -393,14 +376,16 @@ def type_of(
     Return the type that a JSON Schema describes.
 
     Read are `type` (a name or a list of them), `properties`, `required`, `additionalProperties`, `items`,
-    `minItems`, `enum` and `format: date-time | date`; everything else only narrows, and is left out. Without
-    `type` and `enum` it is `ANY`. An object without `properties` and `additionalProperties` may have any
-    field; one with `properties` alone has no other.
+    `minItems`, `const`, `enum` and `format: date-time | date`; everything else only narrows, and is left out.
+    Without `type`, `const` and `enum` it is `ANY`. An object without `properties` and `additionalProperties`
+    may have any field; one with `properties` alone has no other.
     *known_values* holds the values of texts by dotted path, as SCIM writes it: lists are walked into without
     a mark. *path* is the place of *schema* itself.
     """
+    if "const" in schema:
+        return of_value(schema["const"])
     if "enum" in schema:
-        return union(of_value(value) for value in schema["enum"])
+        return union(map(of_value, schema["enum"]))
     if "type" not in schema:
         return ANY
     names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]

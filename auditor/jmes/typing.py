@@ -1,10 +1,11 @@
 """
 What an expression means for values of a known type: its own type, and what in it cannot be meant.
 
-Strict, since a mistake that is found here is found before any record is: a value that may be of a wrong type
-is a mistake even where it may also be of the right one. So where `check` finds no mistake, no decision on a
-value of the given type is a `jmes.type-error`; where it warns of nothing either, nothing is undecided. (What
-is of type `ANY` is outside of both promises.) A mistake makes its part `ANY`, so that it is told once.
+Strict, since what is found here is found before any record is read: a value that may be of a wrong type is a
+mistake even where it may also be of the right one, and one that may be null is a warning. So where `check`
+finds nothing and warns of nothing, no decision on a value of the given type is undecided or a
+`jmes.type-error`. (What is of type `ANY` is outside of this promise.) A mistake makes its part `ANY`, so that
+it is told once.
 
 Conditions narrow the type of the current value: what stands right of `actors.user &&`, and what comes after
 `[?actors.user]`, is checked against records that have a user. Only conditions that always decide do so: a
@@ -13,8 +14,9 @@ path, `!`, a comparison with `null`, and `type(path) == '…'`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, TypeAlias, assert_never
 from typing import Literal as OneOf
 
@@ -41,6 +43,7 @@ from auditor.jmes.tree import (
     Or,
     Pipe,
     Placeholder,
+    Projection,
     Reference,
     SliceProjection,
     Subexpression,
@@ -55,7 +58,6 @@ from auditor.jmes.types import (
     NAMES,
     NOTHING,
     NULL,
-    Array,
     Type,
     element_of,
     falsy,
@@ -69,9 +71,8 @@ from auditor.jmes.types import (
     refined,
     truthy,
     union,
-    values_of,
 )
-from auditor.jmes.wording import Projection, Side, shown, shown_value
+from auditor.jmes.wording import Side, shown, shown_value
 from auditor.model.diagnostic import Mistake
 from auditor.model.source import Span
 
@@ -83,7 +84,6 @@ MAX_MISTAKES: Final = 100
 
 _CONSTANTS: Final = ("null", "true", "false")
 _SEARCHES: Final = ("contains", "starts_with", "ends_with", "matches")
-_LISTS_AND_OBJECTS: Final = frozenset(("array", "object"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,20 +175,33 @@ class _Checker:
         rest = found.without(wanted)
         if rest.any or rest == NOTHING:
             return
+        told = len(self.mistakes)
+        if boolean and isinstance(node, And | Or):
+            self._condition(node)
+        if len(self.mistakes) > told:
+            return
+        culprit, ending = self._culprit(node, wanted, lambda whole: whole)
         if truthy(rest) != NOTHING or wanted not in found.names:
-            self._report(wording.wrong_result(node, found, boolean=boolean))
+            self._report(wording.wrong_result(culprit, ending, boolean=boolean))
         else:
-            self.warnings.append(
-                wording.sometimes_empty(node, self._culprit(node, wanted), rest, boolean=boolean)
-            )
+            self.warnings.append(wording.sometimes_empty(culprit, ending.without(wanted), boolean=boolean))
 
-    def _culprit(self, node: Node, wanted: str) -> Node:
-        """Return the operand that may end a conjunction with something else than what is wanted."""
-        if isinstance(node, And):
-            for operand in node.operands:
-                if falsy(self._types[id(operand)]).without(wanted) != NOTHING:
-                    return operand
-        return node
+    def _culprit(self, node: Node, wanted: str, kept: Callable[[Type], Type]) -> tuple[Node, Type]:
+        """
+        Return the operand of `&&` or `||` that may be the result and is not what is wanted, and what it is then.
+
+        *kept* narrows a type to the values with which the node is the result of the whole.
+        """
+        operands = node.operands if isinstance(node, And | Or) else ()
+        ends = falsy if isinstance(node, And) else truthy
+        for operand in operands:
+
+            def ending(found: Type, *, last: bool = operand is operands[-1]) -> Type:
+                return kept(found if last else ends(found))
+
+            if ending(self._types[id(operand)]).without(wanted) != NOTHING:
+                return self._culprit(operand, wanted, ending)
+        return node, kept(self._types[id(node)])
 
     def _report(self, mistake: Mistake) -> None:
         if len(self.mistakes) < MAX_MISTAKES:
@@ -251,7 +264,7 @@ class _Checker:
 
     def _chain(self, node: Subexpression | Pipe, steps: tuple[Node, ...], scope: _Scope) -> Type:
         here, found, optional = scope, scope.type, 0
-        before: Node | None = None
+        before: Callable[[], Node] | None = None
         for length, step in enumerate(steps, start=1):
             found = self._field(step, here, before) if isinstance(step, Field) else self.see(step, here)
             if found.null and not _inherits_null(step, here.type):
@@ -261,15 +274,16 @@ class _Checker:
             if isinstance(node, Pipe):
                 here = _Scope(found, found)
             else:
-                here, before = _Scope(found, found, scope.place), _cut_to(node, steps[:length])
+                here, before = _Scope(found, found, scope.place), partial(_cut_to, node, length)
         if optional:
-            self._sources[id(node)] = self._source(_cut_to(node, steps[:optional]))
+            self._sources[id(node)] = self._source(_cut_to(node, optional))
         return found
 
     def _source(self, node: Node) -> Node:
         return self._sources.get(id(node), node)
 
-    def _field(self, node: Field, scope: _Scope, before: Node | None) -> Type:
+    def _field(self, node: Field, scope: _Scope, before: Callable[[], Node] | None) -> Type:
+        """Return the type of a field; *before* gives what stands left of its dot, if there is one."""
         given, meant = scope.type, self._texts.get(id(node))
         found = field_of(given, node.name)
         named = given.object is not None and node.name in given.object.fields
@@ -280,10 +294,10 @@ class _Checker:
         elif given.names <= {"null"}:
             return given
         elif given.object:
-            self._report(wording.unknown_field(node, given, before, meant))
+            self._report(wording.unknown_field(node, given, before and before(), meant))
         else:
             element = scope.place != "given"
-            self._report(wording.no_fields(node, given, before, meant, element=element))
+            self._report(wording.no_fields(node, given, before and before(), meant, element=element))
         return ANY
 
     def _index(self, node: Index, scope: _Scope) -> Type:
@@ -312,11 +326,11 @@ class _Checker:
             self._condition(node.condition)
             here = here.assuming(node.condition, truth=True)
         found = self.see(node.right, here)
-        part = base.object if isinstance(node, ValueProjection) else base.array
-        if part is None:
+        if (base.object if isinstance(node, ValueProjection) else base.array) is None:
             return base if base.names <= {"null"} else ANY
-        filled = isinstance(node, ListProjection) and isinstance(part, Array) and bool(part.known)
-        results = list_of(found.without("null"), filled=filled and not found.null and not found.any)
+        kept = isinstance(node, ListProjection) and not (found.null or found.any)
+        filled = kept and base.array is not None and bool(base.array.known)
+        results = list_of(found.without("null"), filled=filled)
         return results if len(base.names) == 1 else union((results, NULL))
 
     def _items(self, node: Projection, base: Type, scope: _Scope) -> Type:
@@ -325,7 +339,7 @@ class _Checker:
             return ANY
         if isinstance(node, ValueProjection):
             if base.object:
-                return values_of(base.object)
+                return union(base.object.every)
             if base.names <= {"null"}:
                 return NOTHING
             self._report(wording.no_object(node, base))
@@ -342,10 +356,13 @@ class _Checker:
         ends, goes_on = (falsy, truthy) if truth else (truthy, falsy)
         results: list[Type] = []
         reached = True
-        for number, operand in enumerate(operands, start=1):
+        for operand in operands:
             found = self.see(operand, scope)
+            last = operand is operands[-1]
+            if isinstance(operand, Literal) and not last:
+                self._condition(operand, within="&&" if truth else "||")
             if reached:
-                results.append(found if number == len(operands) else ends(found))
+                results.append(found if last else ends(found))
             reached = reached and goes_on(found) != NOTHING
             scope = scope.assuming(operand, truth=truth)
         return union(results)
@@ -353,21 +370,27 @@ class _Checker:
     def _selected(self, node: Node, items: Sequence[Node], scope: _Scope) -> list[Type]:
         """Return the types of what a multi-select selects."""
         inner = replace(scope, type=scope.type.without("null"))
-        scalar = inner.type != NOTHING and inner.type.names.isdisjoint(_LISTS_AND_OBJECTS)
+        scalar = inner.type != NOTHING and inner.type.names.isdisjoint({"array", "object"})
         if scalar and any(_reads_field(item) for item in items):
             self._report(wording.nothing_to_select(node, inner.type))
             inner = replace(inner, type=ANY)
         return [self.see(item, inner) for item in items]
 
-    def _condition(self, node: Node) -> None:
-        """Report what counts as the same for every record; a path never does, since being there decides it."""
+    def _condition(self, node: Node, within: str = "") -> None:
+        """
+        Report what counts as the same for every record; a path never does, since being there decides it.
+
+        *within* is the mark of the conjunction or disjunction that the node is an operand of.
+        """
         found = self._types[id(node)]
         match node:
             case And(operands=operands) | Or(operands=operands):
+                mark = "&&" if isinstance(node, And) else "||"
                 for operand in operands:
-                    self._condition(operand)
+                    if operand is operands[-1] or not isinstance(operand, Literal):  # others have been told
+                        self._condition(operand, within=mark)
             case Literal() if not found.boolean:
-                self._report(wording.not_boolean(node, found))
+                self._report(wording.not_boolean(node, found, within=within))
             case Call() if found.names and found.names <= {"number", "string"}:
                 self._report(wording.not_boolean(node, found))
             case MultiSelectList() | MultiSelectHash() if not (found.null or found.any):
@@ -420,13 +443,9 @@ class _Checker:
         return found.null or found.any or found == NOTHING
 
     def _operand(self, node: Node, scope: _Scope) -> None:
-        """Warn of an operand that may be null."""
-        if self._types[id(node)].null:
-            self._missing(node, scope)
-
-    def _missing(self, node: Node, scope: _Scope) -> None:
+        """Warn of an operand that may be null, once for each text and type of the current value."""
         key = (render(node), id(scope.base))
-        if key not in self._warned:
+        if self._types[id(node)].null and key not in self._warned:
             self._warned[key] = scope.base
             reference = scope.place == "reference"
             self.warnings.append(wording.maybe_missing(node, self._source(node), reference=reference))
@@ -498,7 +517,7 @@ class _Checker:
         elif kind is INSTANT and found.string and not found.string.instant:
             self._report(wording.argument_is_no_instant(call, parameter, node))
         elif kind.elements and found.array and found.array.items.null:
-            self._missing(node, scope)
+            self.warnings.append(wording.missing_elements(node))
 
     def _search(self, call: Call, scope: _Scope) -> None:
         """Report a search that never finds anything."""
@@ -531,8 +550,8 @@ class _Checker:
                     self._operand(item, scope)
                     yield self._side(item)
             case _ if found.array:
-                items_ = found.array.items.without("null")
-                yield Side(type=items_, shown=f"an element of {shown(node)}", span=node.span)
+                inner = found.array.items.without("null")
+                yield Side(type=inner, shown=f"an element of {shown(node)}", span=node.span)
             case _:
                 pass
 
@@ -552,10 +571,11 @@ def _inherits_null(step: Node, given: Type) -> bool:
     return found is not None and not found.null
 
 
-def _cut_to(node: Subexpression | Pipe, steps: tuple[Node, ...]) -> Node:
-    if len(steps) == 1:
-        return steps[0]
-    return replace(node, steps=steps) if isinstance(node, Subexpression) else replace(node, stages=steps)
+def _cut_to(node: Subexpression | Pipe, length: int) -> Node:
+    """Return the first steps or stages of a chain alone."""
+    if isinstance(node, Subexpression):
+        return node.steps[0] if length == 1 else replace(node, steps=node.steps[:length])
+    return node.stages[0] if length == 1 else replace(node, stages=node.stages[:length])
 
 
 def _says_null(node: Node) -> bool:
@@ -575,17 +595,10 @@ def _reads_field(node: Node) -> bool:
             return True
         case Subexpression(steps=(first, *_)) | Pipe(stages=(first, *_)):
             return _reads_field(first)
-        case (
-            Index(left=left)
-            | ListProjection(left=left)
-            | SliceProjection(left=left)
-            | ValueProjection(left=left)
-            | FilterProjection(left=left)
-            | FlattenProjection(left=left)
-        ):
-            return _reads_field(left)
         case Reference():
             return False
+        case _ if isinstance(node, Index | Projection):
+            return _reads_field(node.left)
         case _:
             return any(_reads_field(below) for below in children(node))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 
 from auditor.jmes.functions import FUNCTIONS, Parameter
 from auditor.jmes.kinds import Kind
@@ -22,6 +23,7 @@ from auditor.jmes.tree import (
     Literal,
     Node,
     Not,
+    Projection,
     SliceProjection,
     ValueProjection,
     path_of,
@@ -31,17 +33,6 @@ from auditor.model.diagnostic import Mistake, did_you_mean
 from auditor.model.source import Span
 from auditor.model.value import JSON
 
-Projection: TypeAlias = (
-    ListProjection | SliceProjection | ValueProjection | FilterProjection | FlattenProjection
-)
-
-_PROJECTIONS: Final = (
-    ListProjection,
-    SliceProjection,
-    ValueProjection,
-    FilterProjection,
-    FlattenProjection,
-)
 _LONGEST: Final = 60
 """Characters of a part of an expression that a sentence quotes."""
 
@@ -60,6 +51,8 @@ _VERBS: Final = {
     "ends_with": "ends with",
     "matches": "matches",
 }
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_PATH: Final = re.compile(r"[A-Za-z_][\w.]*")
 _AN_INSTANT: Final = "'2026-11-21T09:00:00Z' or '2026-11-21'"
 _ON_MISSING: Final = "or say on_missing: fail | pass | skip"
 
@@ -140,11 +133,11 @@ def no_fields(node: Field, given: Type, before: Node | None, meant: str | None, 
         advice = _text_advice(meant)
     elif isinstance(before, Not):
         advice = f"! binds stronger than a dot: type !({shown(before.operand)}.{node.name})"
-    elif isinstance(before, Literal) and isinstance(before.value, str) and not before.placeholder:
-        advice = f"a field's name stands without single quotes: {_cut(before.value)}.{node.name}"
+    elif node.name in FUNCTIONS and before is not None:
+        advice = f"a function takes its arguments in parentheses: {node.name}({shown(before)})"
     elif not given.array:
-        advice = ""
-    elif isinstance(before, _PROJECTIONS):
+        advice = _name_advice(before, f".{node.name}")
+    elif isinstance(before, Projection):
         advice = f"the projection ends before this dot: type | [*].{node.name} instead of .{node.name}"
     elif before is None and element:
         advice = "each element is a list here: to open the lists type [] | before the filter"
@@ -181,7 +174,7 @@ def no_list(node: Index | Projection, base: Type, *, element: bool) -> Mistake:
     elif base.object and isinstance(node, ListProjection):
         advice = "for the values of an object type .*"
     else:
-        advice = ""
+        advice = _name_advice(left, mark)
     what = "each element" if isinstance(left, Current) and element else shown(left)
     return Mistake(
         "jmes.not-a-list",
@@ -197,7 +190,7 @@ def no_object(node: ValueProjection, base: Type) -> Mistake:
     return Mistake(
         "jmes.wrong-type",
         "this is no object",
-        detail=f"{shown(node.left)} is {base.without('null')}, and .* takes an object",
+        detail=f"{shown(node.left)} is {base.without('null')}, and {_mark(node)} takes an object",
         help="for the elements of a list type [*]" if base.array else "",
         span=node.span,
     )
@@ -218,12 +211,20 @@ def _paths_to(name: str, given: Type, depth: int = 3) -> Iterator[str]:
 # --- conditions and results
 
 
-def not_boolean(node: Node, found: Type) -> Mistake:
-    """Return the mistake of a condition that is always true, or always false."""
+def not_boolean(node: Node, found: Type, within: str = "") -> Mistake:
+    """
+    Return the mistake of a condition that is always true, or always false.
+
+    *within* is `&&` or `||` where the condition is an operand of it.
+    """
     always = "false" if found == NULL else "true"
-    if isinstance(node, Literal):
-        plain = isinstance(node.value, str) and not node.placeholder
-        advice = f"a field's name stands without single quotes: {_cut(node.value)}" if plain else ""
+    if isinstance(node, Literal) and within:
+        text = shown(node)
+        advice = (
+            f"both sides of {within} are conditions: … == {text}, or for several contains([…, {text}], …)"
+        )
+    elif isinstance(node, Literal):
+        advice = _name_advice(node)
     elif isinstance(node, Call):
         advice = _compare_advice(node, found)
     else:
@@ -238,7 +239,7 @@ def not_boolean(node: Node, found: Type) -> Mistake:
 
 
 def wrong_result(node: Node, found: Type, *, boolean: bool) -> Mistake:
-    """Return the mistake that an expression does not give what its expectation needs."""
+    """Return the mistake that this part of an expression gives something else than its expectation needs."""
     if not boolean:
         code, due = "jmes.not-a-list-result", "a list"
         advice = (
@@ -256,11 +257,11 @@ def wrong_result(node: Node, found: Type, *, boolean: bool) -> Mistake:
     )
 
 
-def sometimes_empty(node: Node, culprit: Node, rest: Type, *, boolean: bool) -> Mistake:
-    """Return the warning that the result is null or empty where a part of the expression is."""
+def sometimes_empty(node: Node, rest: Type, *, boolean: bool) -> Mistake:
+    """Return the warning that the result of an expression is null or empty where this part of it is."""
     if boolean:
         code, due = "jmes.not-boolean", "true or false"
-        advice = f"ask {_there(culprit)} for what must be there, or end with || `false`"
+        advice = f"ask {_there(node)} for what must be there, or end with || `false`"
     else:
         code, due = "jmes.not-a-list-result", "a list"
         advice = "give an empty list instead: not_null(…, `[]`)"
@@ -268,13 +269,15 @@ def sometimes_empty(node: Node, culprit: Node, rest: Type, *, boolean: bool) -> 
     return Mistake(
         code,
         f"the result is not always {due}",
-        detail=f"where {shown(culprit)} is {state}, so is the result, and that is an error",
+        detail=f"where {shown(node)} is {state}, so is the result, and that is an error",
         help=advice,
         span=node.span,
     )
 
 
 def _compare_advice(node: Node, found: Type) -> str:
+    if isinstance(node, Literal):
+        return ""
     if found.array:
         return f"ask how many there are: length({shown(node)}) > `0`"
     if found.number:
@@ -305,7 +308,7 @@ def no_order(node: Comparison, left: Side, right: Side) -> Mistake:
         "jmes.no-order",
         f"{node.operator} compares numbers with numbers, and instants with instants",
         detail=f"{left.shown} is {left.type}, and {right.shown} is {right.type}",
-        help=_literal_advice(left, right) or "compare it with == or !=",
+        help=_order_advice(left, right),
         span=node.span,
     )
 
@@ -329,22 +332,28 @@ def never_equal(left: Side, right: Side, span: Span, node: Comparison | None) ->
         advice = (
             f"! binds stronger than {node.operator}: type {shown(node.left.operand)} {opposite} {right.shown}"
         )
+    elif node is not None and left.literal and right.literal:
+        advice = _name_advice(node.left)
     elif not advice:
         for side, other in ((left, right), (right, left)):
             if side.type.array:
                 advice = f"to search the list type contains({side.shown}, {other.shown})"
             elif side.type.object and side.type.object.fields:
                 advice = f"name one of its fields: {side.shown}.{next(iter(side.type.object.fields))}"
-    detail = f"{left.shown} is {left.type}, and {right.shown} is {right.type}"
-    if known_texts(left.type) and known_texts(right.type):
-        detail += f"; {_listed(left.type)} are not {_listed(right.type)}"
+    texts = known_texts(left.type) and known_texts(right.type) and not (left.literal and right.literal)
+    is_left, is_right = (_one_of(side.type) if texts else side.type for side in (left, right))
     return Mistake(
         "jmes.impossible-comparison",
         "these are never equal",
-        detail=detail,
+        detail=f"{left.shown} is {is_left}, and {right.shown} is {is_right}",
         help=advice,
         span=span,
     )
+
+
+def _one_of(found: Type) -> str:
+    first, *others = sorted(known_texts(found))
+    return f"one of '{first}', '{others[0]}'{', …' if len(others) > 1 else ''}" if others else f"'{first}'"
 
 
 def unknown_value(side: Side, other: Side) -> Mistake:
@@ -383,7 +392,7 @@ def finds_nothing(call: Call, subject: Side, text: Side) -> Mistake:
 
 
 def _origin(side: Side) -> str:
-    return f" in ${{{side.origin}}}" if side.origin else ""
+    return f" (${{{side.origin}}})" if side.origin else ""
 
 
 def _literal_advice(left: Side, right: Side) -> str:
@@ -391,23 +400,29 @@ def _literal_advice(left: Side, right: Side) -> str:
     for side, other in ((left, right), (right, left)):
         if not side.literal:
             continue
-        texts = known_texts(side.type)
+        text = next(iter(known_texts(side.type)), "")
         if is_instant(other.type):
             return f"compare it with an instant: {_AN_INSTANT}"
-        if other.type.number and any(_is_number(text) for text in texts):
-            return f"a number stands between backticks: `{next(iter(texts))}`"
-        if other.type.boolean and texts & {"true", "false"}:
-            return f"true and false stand between backticks: `{next(iter(texts))}`"
-        if other.type.string and (side.type.number or side.type.boolean) and not side.origin:
-            return f"a text stands between single quotes: '{side.shown.strip('`')}'"
+        if other.type.number and _NUMBER.fullmatch(text):
+            return _declare(side, "number") or f"a number stands between backticks: `{text}`"
+        if other.type.boolean and text in ("true", "false"):
+            return _declare(side, "boolean") or f"true and false stand between backticks: `{text}`"
+        if other.type.string and (side.type.number or side.type.boolean):
+            return (
+                _declare(side, "string") or f"a text stands between single quotes: '{side.shown.strip('`')}'"
+            )
     return ""
 
 
-def _is_number(text: str) -> bool:
-    try:
-        return json.loads(text) is not True and isinstance(json.loads(text), int | float)
-    except ValueError:
-        return False
+def _declare(side: Side, name: str) -> str:
+    return f"declare {side.origin} as a {name}" if side.origin.startswith("var.") else ""
+
+
+def _order_advice(left: Side, right: Side) -> str:
+    for side, other in ((left, right), (right, left)):
+        if other.type.number and side.type.string and not (side.literal or is_instant(side.type)):
+            return f"for the number that a text holds type to_number({side.shown})"
+    return _literal_advice(left, right) or "compare it with == or !="
 
 
 # --- functions
@@ -453,7 +468,11 @@ def maybe_missing(node: Node, source: Node, *, reference: bool) -> Mistake:
     *source* is the part of it that need not be there; *reference* says that it is read from each element.
     """
     text, part, test = shown(node), shown(source), _there(source)
-    if isinstance(source, Call):
+    if isinstance(node, Literal):
+        detail = f"the value of {text} is null, and what rests on it is undecided"
+    elif isinstance(source, Call) and source.name == "not_null":
+        detail = f"each value of {part} may be missing, and what rests on it is undecided then"
+    elif isinstance(source, Call):
         detail = f"{text} can be null. {source.name}: {FUNCTIONS[source.name].summary}"
     elif source == node:
         detail = f"{text} is not always there, and what rests on it is undecided then"
@@ -464,18 +483,31 @@ def maybe_missing(node: Node, source: Node, *, reference: bool) -> Mistake:
         advice = f"leave out first what lacks it, [?{part}], {_ON_MISSING}"
     elif guarded:
         advice = f"test it first ({test} && …), give a default (not_null({text}, …)), {_ON_MISSING}"
-    elif isinstance(node, Call) and node.name == "not_null":
+    elif isinstance(node, Literal):
+        advice = "give it a value"
+    elif isinstance(source, Call) and source.name == "not_null":
         advice = f"give it a last value that is always there, {_ON_MISSING}"
     else:
         advice = f"give a default (not_null({text}, …)), {_ON_MISSING}"
     return Mistake("jmes.maybe-missing", "this may be missing", detail=detail, help=advice, span=node.span)
 
 
+def missing_elements(node: Node) -> Mistake:
+    """Return the warning that a list may hold null where a function takes none."""
+    return Mistake(
+        "jmes.maybe-missing",
+        "this may be missing",
+        detail=f"an element of {shown(node)} may be null, and that is an error",
+        help=f"leave it out: {shown(node)} | [?@ != `null`]",
+        span=node.span,
+    )
+
+
 def _kind(kind: Kind) -> str:
     """Return what a parameter takes: "a list of numbers or of texts", "an instant"."""
     if kind.elements:
         return f"a list of {' or of '.join(_PLURALS[name] for name in kind.elements)}"
-    if kind.read and kind.name not in _WORDS.values() and kind.name not in _WORDS:
+    if kind.read and kind.name not in _WORDS:
         article = "an" if kind.name[0] in "aeiou" else "a"
         return kind.name if "," in kind.name else f"{article} {kind.name}"
     return " or ".join(_WORDS[name] for name in kind.types)
@@ -483,6 +515,13 @@ def _kind(kind: Kind) -> str:
 
 def _there(node: Node) -> str:
     return shown(Comparison("!=", node, Literal(None)))
+
+
+def _name_advice(node: Node | None, rest: str = "") -> str:
+    match node:
+        case Literal(value=str(name), placeholder="") if _PATH.fullmatch(name):
+            return f"a field's name stands without single quotes: {_cut(name)}{rest}"
+    return ""
 
 
 def _text_advice(meant: str | None) -> str:
