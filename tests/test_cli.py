@@ -441,8 +441,8 @@ def test_an_interrupted_run_ends_with_130(auditor, policy, monkeypatch, tmp_path
         (["check", "--environment", "prd"], "project.unknown-environment", 'did you mean "prod"?'),
         (["check", "--simulate", "--activities", "nothing-here"], "records.unreadable", "No such file"),
         (["check", "--simulate", "--events", "-1"], "simulator.not-started", "fewer than none"),
-        (["plan", "--chdir", "no-such-folder"], "file.not-found", "no such folder"),
-        (["plan", "no-such-policy.yaml"], "file.not-found", "no such file"),
+        (["plan", "--chdir", "no-such-folder"], "file.not-found", "There is no folder"),
+        (["plan", "no-such-policy.yaml"], "file.not-found", "There is no file or folder"),
         (["plan", "pack:pingone-activty"], "project.unknown-pack", 'did you mean "pingone-activity"?'),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -465,12 +465,20 @@ def test_every_mistake_of_every_file_is_reported_in_one_run(auditor, project):
         encoding="utf-8",
     )
     (project / "policies" / "third.yaml").write_text("version: 1\nversion: 1\n", encoding="utf-8")
+    (project / "policies" / "fourth.yaml").write_text(
+        "version: 1\npack: {id: fourth}\nchecks:\n  c:\n    title: C\n"
+        '    query: {resource: activities, window: hot, where: action.typ eq "X"}\n'
+        "    expect:\n      every: lenght(resources) == `1`\n",
+        encoding="utf-8",
+    )
     ran = auditor("validate")
     assert ran.code == 1
     for place, hint in {
         "on policies/second.yaml line 3, column 1:": 'did you mean "variables"?',
         "on policies/second.yaml line 11, column 15:": 'did you mean "high"?',
         "on policies/third.yaml line 2, column 1:": "stands twice in one mapping",
+        "on policies/fourth.yaml line 6, column 55:": 'did you mean "action.type"?',
+        "on policies/fourth.yaml line 8, column 14:": 'did you mean "length"?',
     }.items():
         assert place in ran.err
         assert hint in ran.err
@@ -678,7 +686,22 @@ def test_the_simulator_announces_how_to_reach_it(policy, tmp_path):
     finally:
         process.terminate()
         process.wait(timeout=10)
-        if process.stdout:
+        if process.stdout is not None:
             process.stdout.close()
     assert ran.returncode == 0, ran
     assert "complete (end of links)" in ran.stdout
+
+
+def test_a_variable_that_an_unread_file_may_declare_is_no_mistake_yet(auditor, project):
+    (project / "policies" / "second.yaml").write_text(
+        "version: 1\npack: {id: second}\nchecks:\n  a:\n    title: A\n"
+        "    query: {resource: activities, window: hot, where: 'action.typ eq \"X\"'}\n"
+        "    expect: {every: 'action.type == ${var.elsewhere}'}\n",
+        encoding="utf-8",
+    )
+    (project / "policies" / "third.yaml").write_text("version: 1\nversion: 1\n", encoding="utf-8")
+    ran = auditor("validate")
+    assert 'did you mean "action.type"?' in ran.err
+    assert "elsewhere" not in ran.err
+    (project / "policies" / "third.yaml").unlink()
+    assert "elsewhere" in auditor("validate").err

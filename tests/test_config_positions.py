@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -105,6 +105,7 @@ BEGINNINGS = [
 ]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(BEGINNINGS),
     st.lists(st.sampled_from(PIECES), max_size=14).map("".join),

@@ -1,5 +1,5 @@
 """What holds of every report format."""
-# ruff: noqa: D103  # the name of a test is its sentence
+# the name of a test is its sentence
 
 from __future__ import annotations
 

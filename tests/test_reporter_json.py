@@ -1,5 +1,5 @@
 """The JSON report, as programs read it."""
-# ruff: noqa: D103  # the name of a test is its sentence
+# the name of a test is its sentence
 
 from __future__ import annotations
 

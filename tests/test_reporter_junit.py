@@ -1,5 +1,5 @@
 """JUnit XML, as CI systems read it."""
-# ruff: noqa: D103  # the name of a test is its sentence
+# the name of a test is its sentence
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The report for people, on terminals wide and narrow."""
-# ruff: noqa: D103  # the name of a test is its sentence
+# the name of a test is its sentence
 
 from __future__ import annotations
 
@@ -114,8 +114,13 @@ def test_a_query_says_that_it_is_not_complete():
 
 
 def test_an_error_that_many_checks_share_is_explained_once():
-    down = outcome(Status.ERROR, code="query.unreachable", reason="The host is down.", help="Try again later.")
-    verdicts = [verdict(Status.ERROR, check=name, outcomes=(down,), reason=down.reason, code=down.code) for name in "abc"]
+    down = outcome(
+        Status.ERROR, code="query.unreachable", reason="The host is down.", help="Try again later."
+    )
+    verdicts = [
+        verdict(Status.ERROR, check=name, outcomes=(down,), reason=down.reason, code=down.code)
+        for name in "abc"
+    ]
     document = text(report(*verdicts))
     assert document.count("The host is down.") == 1
     assert document.count("as above [query.unreachable]") == 2

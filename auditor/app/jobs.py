@@ -95,7 +95,8 @@ def validate(job: Job, *, choose: bool = False, tenant: Environment | None = Non
         project = replace(project, environments=instead)
     # What is sound is compiled also where something else is not, so that one run finds every mistake.
     compiled = compiler.compile(project, pushdown=job.pushdown)
-    diagnostics = config.located((*loaded.diagnostics, *compiled.diagnostics), project.sources)
+    found = (problem for problem in compiled.diagnostics if not _may_be_declared(problem, project))
+    diagnostics = config.located((*loaded.diagnostics, *found), project.sources)
     if compiled.value is None or loaded.errors:
         return Checked(None, diagnostics)
     if not compiled.value.checks:
@@ -107,6 +108,13 @@ def validate(job: Job, *, choose: bool = False, tenant: Environment | None = Non
         )
         return Checked(None, (*diagnostics, nothing))
     return Checked(Prepared(project=project, program=compiled.value), diagnostics)
+
+
+def _may_be_declared(problem: Diagnostic, project: Project) -> bool:
+    """Tell whether a mistake is a value that is declared nowhere, in a pack of which a file is unread."""
+    if problem.address is None or not problem.code.endswith(".unknown-placeholder"):
+        return False
+    return any(pack.id in project.incomplete and problem.address.file in pack.files for pack in project.packs)
 
 
 def plan(job: Job, now: datetime | None = None, tenant: Environment | None = None) -> Checked[Planned]:

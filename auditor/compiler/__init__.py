@@ -110,7 +110,7 @@ def _compile_check(
                 address=here,
             )
         )
-    if problems or query.value is None:
+    if query.value is None or any(problem.level is Level.ERROR for problem in problems):
         return Checked(None, tuple(problems))
     compiled = CompiledCheck(
         environment=environment,
@@ -130,7 +130,7 @@ def _compile_check(
         address=address,
         excluded=pack.excluded.get(check_id),
     )
-    return Checked(compiled)
+    return Checked(compiled, tuple(problems))
 
 
 def _on_empty(expectation: Expectation, check: Check, kind: ResourceKind | None) -> OnEmpty | None:

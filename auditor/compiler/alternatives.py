@@ -180,21 +180,22 @@ _OTHER: Final = object()
 def _narrowed(arms: Iterable[Arm], where: scim.Filter, name: str, kind: ResourceKind) -> tuple[Arm, ...]:
     """Return alternatives with only those values of an attribute with which the filter may hold."""
     test = _partial(where, name, kind)
-    is_open = any(test(value) is not False for value in (None, _OTHER))
+    texts = frozenset(_texts(where, name))
+    # `pr` is false of the empty text, so that it is unlike any other which the filter does not name.
+    is_open = any(test(value) is not False for value in {None, "", _OTHER} - texts)
     narrowed = []
     for arm in arms:
         if name not in arm and is_open:
             narrowed.append(arm)
             continue
-        values = arm[name] if name in arm else _texts(where, name)
+        values = arm.get(name, texts)
         if kept := frozenset(value for value in values if test(value) is not False):
             narrowed.append({**arm, name: kept})
     return tuple(narrowed)
 
 
 def _texts(where: scim.Filter, name: str) -> Iterator[str]:
-    """Yield the texts that a filter compares an attribute with, and the empty one, of which `pr` is not true."""
-    yield ""
+    """Yield the texts that a filter compares an attribute with."""
     for full, term in scim.terms(where):
         if full == name:
             yield from (text for text in map(_text, scim.operands(term)) if text is not None)
@@ -217,8 +218,6 @@ def _is_equality_of_texts(term: scim.Term) -> bool:
 def _partial(tree: scim.Filter, name: str, kind: ResourceKind) -> _Test:
     """Return the filter as a test of one attribute, by Kleene's logic: what other attributes hold is unknown."""
     match tree:
-        case scim.Constant(constant):
-            return lambda _: constant
         case scim.Not(term):
             return _negation(_partial(term, name, kind))
         case scim.And(terms):

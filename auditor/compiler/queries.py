@@ -57,9 +57,9 @@ def compile_query(
                 address=address.at("include_partial").key(),
             )
         )
-    split = Split()
+    filtered = Checked(Split())
     if query.where is not None:
-        split, mistakes = compile_filter(
+        filtered = compile_filter(
             query.where,
             kind,
             values,
@@ -67,8 +67,9 @@ def compile_query(
             pushdown=pushdown,
             accept_values=accept_values,
         )
-        problems += mistakes
-    if problems:
+        problems += filtered.diagnostics
+    split = filtered.value
+    if problems or split is None:
         return Checked(None, tuple(problems))
     compiled = CompiledQuery(
         resource=kind.kind,

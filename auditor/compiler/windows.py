@@ -81,8 +81,7 @@ def _request(window: str | Last | Between, here: Address) -> Checked[WindowReque
             return _last(Last.model_construct(last=window), here, here)
         case Last():
             return _last(window, here.at("last"), here.at("timezone"))
-        case Between():
-            return _between(window, here)
+    return _between(window, here)
 
 
 def _last(last: Last, here: Address, zone: Address) -> Checked[WindowRequest]:

@@ -77,7 +77,7 @@ def own_kinds(paths: Sequence[str], reading: Reading) -> dict[str, ResourceKind]
                 "resource.incoherent",
                 "Resource kind contradicts itself",
                 flaw.detail,
-                help=flaw.help or "See docs/resource-kinds.md.",
+                help=flaw.help or "See: auditor schema resource",
                 address=here.at(*flaw.route),
             )
         kinds[kind.kind] = kind

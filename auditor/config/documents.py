@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -30,7 +30,7 @@ def read(model: type[D], text: str, file: str) -> Checked[D]:
     """
     loaded = yaml.load(text, file)
     if loaded.value is None:
-        return Checked(None, loaded.diagnostics or (_empty(file),))
+        return Checked(None, loaded.diagnostics or (at(_empty(file), text),))
     checked = validate(model, loaded.value, file)
     found = [*loaded.diagnostics, *(at(diagnostic, text) for diagnostic in checked.diagnostics)]
     diagnostics = tuple(_without_consequences(found))
@@ -47,26 +47,23 @@ def _empty(file: str) -> Diagnostic:
     )
 
 
-def _without_consequences(diagnostics: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
+def _without_consequences(diagnostics: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
     """
     Leave out what follows from an earlier mistake.
 
     A value that YAML already refused is not blamed again for not being there, and of the pieces into which YAML
     cuts a text without quotes only the first is shown.
     """
-    places: set[tuple[int, int]] = set()
-    traps: set[tuple[int, str]] = set()
+    places: set[object] = set()
+    traps: set[object] = set()
     for diagnostic in diagnostics:
         where = diagnostic.location
-        if where is None:
-            yield diagnostic
-            continue
-        place, trap = (where.line, where.column), (where.line, diagnostic.help)
-        if place in places or trap in traps:
+        place, trap = where and (where.line, where.column), (where and where.line, diagnostic.help)
+        if place in places or (diagnostic.code == "schema.unknown-key" and trap in traps):
             continue
         if diagnostic.code.startswith("yaml."):
             places.add(place)
-        if diagnostic.help and diagnostic.help == quoted_form(where.snippet):
+        elif where and diagnostic.help == quoted_form(where.snippet):
             traps.add(trap)
         yield diagnostic
 
@@ -92,7 +89,6 @@ def at(diagnostic: Diagnostic, text: str) -> Diagnostic:
 _MAYBE_TRAPS: Final = ("schema.wrong-type", "schema.unknown-key", "jmes.", "scim.")
 """What is wrong with an expression that YAML has cut short, or taken for a mapping or a list."""
 
-_SCALARS: Final = ("integer", "number", "boolean")
 _NOUNS: Final = {
     "string": "a text",
     "integer": "a whole number",
@@ -229,25 +225,35 @@ class _Mistakes:
         words = [str(choice) for choice in choices]
         if str(value) in words:
             help = f"Write it without quotes: {value}."
-        elif _type(value) not in {kind for node in self._nodes(route) for kind in _types(node)}:
+        elif _type(value) not in self._types(route):
             return self._wrong_type(value, route)
         else:
             help = did_you_mean(str(value), words) or f"Use one of {', '.join(words)}."
         return _bad_value(f"{_show(value)} is no value of {_name(route)}.", help, self.root.at(*route))
 
     def _wrong_type(self, value: JSON, route: Route) -> Diagnostic:
-        types = {kind for node in self._nodes(route) for kind in _types(node)}
+        types = self._types(route)
         given = _type(value)
         allowed = [noun for kind, noun in _NOUNS.items() if kind in types]
+        if "string" in types and given in ("integer", "number", "boolean"):
+            help = "Put it in quotes."
+        elif "array" in types and given not in ("object", "null"):
+            help = "Write it as a list: [ … ]."
+        else:
+            help = ""
         # The value itself is not told: it may be a secret that stands where a reference is due.
         return Diagnostic(
             code="schema.wrong-type",
             summary="Wrong type",
             detail=f"{_name(route)} must be {' or '.join(allowed)}, not {_NOUNS.get(given, 'empty')}.",
-            help=_HELP.get(next(reversed(route), ""))
-            or ("Put it in quotes." if "string" in types and given in _SCALARS else ""),
+            help=_HELP.get(next(reversed(route), ""), help),
             address=self.root.at(*route),
         )
+
+    def _types(self, route: Route) -> set[str]:
+        """Return the JSON types that a value at a place of the document may have."""
+        kinds = (node.get("type", ()) for node in self._nodes(route))
+        return {kind for told in kinds for kind in ([told] if isinstance(told, str) else told)}
 
     def _keys(self, route: Route) -> set[str]:
         """Return the keys that a mapping at a place of the document may have."""
@@ -325,11 +331,6 @@ def _arms(node: JSONSchema, root: JSONSchema) -> Iterator[JSONSchema]:
             yield from _arms(arm, root)
     else:
         yield node
-
-
-def _types(node: JSONSchema) -> set[str]:
-    kind: Any = node.get("type", ())
-    return {kind} if isinstance(kind, str) else set(kind)
 
 
 def _children(node: JSONSchema, step: str | int) -> Iterator[JSONSchema]:

@@ -109,44 +109,50 @@ class _Place:
 
     def _urls(self, document: EnvironmentDocument) -> tuple[str | None, str | None, str | None]:
         """Return region, API base and authentication base; the project wins over the process's variables."""
-        if document.region and (document.api_url or document.auth_url):
-            self.reading.problem(
-                "schema.bad-value",
-                "Bad value",
-                "An environment has either a region, or api_url and auth_url.",
-                help="Remove one of the two.",
-                address=self._at("region"),
-            )
-            return None, None, None
-        urls: list[str | None] = [None, None]
-        if not document.region:
-            for position, key in enumerate(("api_url", "auth_url")):
-                variable, given = self._variable(f"PINGONE_{key.upper()}")
-                written: str | None = getattr(document, key)
-                url = written or given
-                if url and self._is_refused(url, self._at(key) if written else None, variable):
-                    return None, None, None
-                urls[position] = url.rstrip("/") if url else None
-        if any(urls):
-            if not all(urls):
+        given = {"api_url": document.api_url, "auth_url": document.auth_url}
+        if document.region is not None:
+            if any(url is not None for url in given.values()):
+                self.reading.problem(
+                    "schema.bad-value",
+                    "Bad value",
+                    "An environment has either a region, or api_url and auth_url.",
+                    help="Remove one of the two.",
+                    address=self._at("region"),
+                )
+                return None, None, None
+            return self._region(document.region, self._at("region"), "")
+        urls = []
+        for key, written in given.items():
+            variable, value = self._variable(f"PINGONE_{key.upper()}")
+            address = None if written is None else self._at(key)
+            url = value if written is None else written
+            is_sound = url is not None and not self._is_refused(url, address, variable)
+            urls.append(url.rstrip("/") if url and is_sound else None)
+        api_url, auth_url = urls
+        if api_url or auth_url:
+            if not (api_url and auth_url):
                 self.missing.append("both PINGONE_API_URL and PINGONE_AUTH_URL, or only a region")
-            return None, urls[0], urls[1]
-        variable, given = self._variable("PINGONE_REGION_CODE")
-        region = document.region or given
+            return None, api_url, auth_url
+        variable, region = self._variable("PINGONE_REGION_CODE")
         if region is None:
             self.missing.append(
                 "a region (PINGONE_REGION_CODE), or both PINGONE_API_URL and PINGONE_AUTH_URL"
             )
             return None, None, None
+        return self._region(region, None, variable)
+
+    def _region(
+        self, code: str, address: Address | None, variable: str
+    ) -> tuple[str | None, str | None, str | None]:
         try:
-            return (region.upper(), *region_urls(region))
+            return (code.upper(), *region_urls(code))
         except KeyError:
             self.reading.problem(
                 "project.unknown-region",
                 "Unknown region",
-                f'"{region}" is no region of PingOne.',
+                f'"{code}" is no region of PingOne.',
                 help=f"Use one of {', '.join(REGION_DOMAINS)}.",
-                address=self._at("region") if document.region else None,
+                address=address,
                 subject=variable,
             )
             return None, None, None

@@ -110,6 +110,13 @@ def is_inside(path: Path, root: Path) -> bool:
     return False
 
 
+def names_beside(path: Path) -> list[str]:
+    """Return the names in the folder of a path, as suggestions for a misspelt one."""
+    with suppress(OSError, ValueError):
+        return [entry.name for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    return []
+
+
 def outside(file: str) -> Diagnostic:
     """Return the mistake of a path or a link that leads out of where it may lead."""
     return _problem(
@@ -125,9 +132,8 @@ def _unfit(path: Path, file: str) -> Diagnostic | None:
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        near = [entry.name for entry in path.parent.iterdir()] if is_folder(path.parent) else []
         detail = f'There is no file or folder "{file}".'
-        return _problem("file.not-found", file, detail, help=did_you_mean(path.name, near))
+        return _problem("file.not-found", file, detail, help=did_you_mean(path.name, names_beside(path)))
     except (OSError, ValueError) as error:
         return _unreadable(file, error)
     if stat.S_ISDIR(status.st_mode):

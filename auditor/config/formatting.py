@@ -47,7 +47,10 @@ def _unchanged(file: str, reason: str) -> Diagnostic:
     )
 
 
-_COMMENT: Final = re.compile(r"(?:^|\s)(?P<comment>#.*)$")
+_BLANK: Final = " \t\r"
+"""What YAML takes for white space (YAML 1.2, section 5.5), and no more: a no-break space is a text."""
+
+_COMMENT: Final = re.compile(r"(?:^|[ \t])(?P<comment>#.*)$")
 
 
 def _dumped(text: str) -> str:
@@ -80,13 +83,13 @@ def _tidied(text: str) -> str:
         if number in verbatim:
             result.append(line)
             continue
-        stripped = line.strip()
+        stripped = line.strip(_BLANK)
         if stripped.startswith("#"):
             levels = _levels_above(result) | {below := _indent_below(lines, number, verbatim)}
-            own = len(line) - len(line.lstrip())
+            own = len(line) - len(line.lstrip(_BLANK))
             result.append(" " * max(n for n in levels if below <= n <= max(own, below)) + stripped)
         elif stripped:
-            result.append(_with_comment(line.rstrip(), ends.get(number, 0)))
+            result.append(_with_comment(line.rstrip(_BLANK), ends.get(number, 0)))
         elif result and result[-1]:
             result.append("")
     return "\n".join(result).strip("\n") + "\n"
@@ -95,9 +98,9 @@ def _tidied(text: str) -> str:
 def _indent_below(lines: list[str], number: int, verbatim: set[int]) -> int:
     """Return the indentation of the next line that is no comment; a comment at the very end stands at 0."""
     for below in range(number + 1, len(lines)):
-        text = lines[below].strip()
+        text = lines[below].strip(_BLANK)
         if text and (below in verbatim or not text.startswith("#")):
-            return len(lines[below]) - len(lines[below].lstrip())
+            return len(lines[below]) - len(lines[below].lstrip(_BLANK))
     return 0
 
 
@@ -105,7 +108,7 @@ def _levels_above(lines: list[str]) -> set[int]:
     """Return the columns at which something began in the lines above, in whose block a comment may end."""
     levels: set[int] = set()
     for line in reversed(lines):
-        code = line.lstrip()
+        code = line.lstrip(_BLANK)
         column = len(line) - len(code)
         if not code or code.startswith("#") or any(column > level for level in levels):
             continue
@@ -120,7 +123,7 @@ def _levels_above(lines: list[str]) -> set[int]:
 def _with_comment(line: str, end: int) -> str:
     """Return a line with two spaces before the comment that follows its last value."""
     match = _COMMENT.search(line, end)
-    return f"{line[: match.start()].rstrip()}  {match['comment']}" if match else line
+    return f"{line[: match.start()].rstrip(_BLANK)}  {match['comment']}" if match else line
 
 
 def _scalars(root: Node | None) -> tuple[set[int], dict[int, int]]:
@@ -153,4 +156,4 @@ def _comments(text: str) -> list[str]:
         for number, line in enumerate(lines)
         if number not in verbatim
     )
-    return sorted(match["comment"].rstrip() for match in found if match)
+    return sorted(match["comment"].rstrip(_BLANK) for match in found if match)

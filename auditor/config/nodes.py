@@ -28,12 +28,13 @@ from auditor.model.diagnostic import Mistake
 from auditor.model.source import Span
 
 MAX_DEPTH: Final = 64
-MAX_NODES: Final = 500_000
+MAX_NODES: Final = 100_000
 """Values of a document, every alias written out: a "billion laughs" has more."""
 
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What is no printable character of YAML 1.2 (section 5.1)."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_LINE_ENDS_OF_YAML_1_1: Final = re.compile("[\x85\u2028\u2029]")
 _MAX_SLOW: Final = 256 * 1024
 """Longest text that the slower scanner reads, in a few seconds."""
 
@@ -54,19 +55,19 @@ def compose(text: str) -> Node | None:
             help="Remove it, or write it as an escape such as \\u0000 inside double quotes.",
             span=forbidden.span(),
         )
-    try:
-        return _composed(text, pure=False)
-    except MarkedYAMLError as error:
-        problem = error
-    # libyaml refuses a colon that YAML 1.2 allows, as in {from: 2026-11-21T09:00:00Z}; the slower scanner does not.
-    if "unexpected ':'" in str(problem.problem) and len(text) <= _MAX_SLOW:
+    problems: list[MarkedYAMLError] = []
+    # libyaml is quick, and refuses some of what YAML 1.2 allows, such as {from: 2026-11-21T09:00:00Z}. The slower
+    # scanner does not, but ends no line where YAML 1.1 did.
+    may_be_slow = len(text) <= _MAX_SLOW and not _LINE_ENDS_OF_YAML_1_1.search(text)
+    for pure in (False, True) if may_be_slow else (False,):
         try:
-            return _composed(text, pure=True)
+            return _composed(text, pure=pure)
         except MarkedYAMLError as error:
-            problem = error
-        except ValueError:  # an escape that stands for no character
-            pass
-    raise _syntax_mistake(problem, text)
+            problems.append(error)
+        except (ValueError, OverflowError):
+            continue  # an escape that stands for no character, which only libyaml tells with its place
+    # Of two scanners the one that came further is right about what is wrong.
+    raise _syntax_mistake(max(problems, key=lambda error: int(_mark(error).index)), text)
 
 
 def span(node: Node, text: str) -> Span:
@@ -96,8 +97,7 @@ def _composed(text: str, *, pure: bool) -> Node | None:
             raise too_large(f"{MAX_NODES} values", _one_character(event.start_mark))
         if isinstance(event, NodeEvent) and not isinstance(event, AliasEvent) and event.anchor:
             if event.anchor in anchors:
-                detail = f"The anchor &{event.anchor} is there already."
-                raise _not_yaml(detail, "Give it another name.", event.start_mark)
+                raise _not_yaml("The anchor is there already.", "Give it another name.", event.start_mark)
             anchors.add(event.anchor)
         if pure and isinstance(event, ScalarEvent) and _SURROGATE.search(event.value):
             raise _not_yaml("An escape stands for no character.", "Write it out.", event.start_mark)
@@ -106,16 +106,20 @@ def _composed(text: str, *, pure: bool) -> Node | None:
 
 
 def _syntax_mistake(error: MarkedYAMLError, text: str) -> Mistake:
-    context: Any = error.context_mark
-    mark: Any = error.problem_mark
+    context, mark = error.context_mark, _mark(error)
     if context and not text[mark.index :].strip():
         mark = context  # what is missing at the end of the text began here
     words = " ".join(part for part in (error.context, error.problem) if part)
+    words = re.sub(r" '[^']{2,}'", "", words)  # the slower scanner quotes what may be a secret
     # The scanner often notices only on the next line what went wrong on the one before.
     suspects = (mark.index, context.index if context else mark.index, mark.index - mark.column - 1)
     traps = (quoted_form(line_at(text, max(offset, 0))) for offset in suspects)
     help = next(filter(None, traps), "Check indentation, colons, quotes and brackets around this place.")
     return _not_yaml(f"{words[:1].upper()}{words[1:]}.", help, mark)
+
+
+def _mark(error: MarkedYAMLError) -> Any:
+    return error.problem_mark or error.context_mark
 
 
 def _not_yaml(detail: str, help: str, mark: Any) -> Mistake:

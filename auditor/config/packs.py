@@ -10,7 +10,7 @@ from typing import Final
 
 from auditor.config import yaml
 from auditor.config.catalogue import shipped
-from auditor.config.files import exists, is_inside, outside, policy_files
+from auditor.config.files import exists, is_inside, names_beside, outside, policy_files
 from auditor.config.request import PROJECT_FILE, Reading, Request
 from auditor.config.variables import Given
 from auditor.model.diagnostic import did_you_mean
@@ -111,8 +111,11 @@ def _policy_files(entry: _Entry, reading: Reading) -> Iterator[tuple[Path, str]]
         return
     checked = policy_files(path, name, reading.folder if address else path)
     for problem in checked.diagnostics:
-        near = did_you_mean(name, packs) if problem.code == "file.not-found" and not problem.help else ""
-        reading.problems.append(problem.with_(address=address, help=problem.help or near))
+        help = problem.help
+        if problem.code == "file.not-found":
+            shipped_names = packs if address else (f"{PACK_PREFIX}{pack}" for pack in packs)
+            help = did_you_mean(path.name, [*names_beside(path), *shipped_names])
+        reading.problems.append(problem.with_(address=address, help=help))
     for found in checked.value or ():
         yield found, reading.shown(found)
 

@@ -38,13 +38,15 @@ def load_readable(request: Request) -> Checked[Project]:
     """
     Read as `load` does, and also return what is sound of a project that has mistakes.
 
-    Result: the packs without mistakes, so that compiling them finds further ones in the same run; None where
-    the project file or a resource kind has mistakes, since what a policy may say rests on those.
+    Result: all packs that could be read, so that compiling them finds further mistakes in the same run, with
+    those marked of which something is missing; None where the project file or a resource kind has mistakes,
+    since what a policy may say rests on those.
     """
     reading = Reading(request.folder)
     document, is_sound = _project_file(request, reading)
     if not is_sound:
-        packs.read(document, request, reading)
+        if is_folder(request.folder):
+            packs.read(document, request, reading)
         return Checked(None, _told(reading, (), all_public=False))
     kinds = own_kinds(document.resources if document else (), reading)
     catalogue = {**shipped_kinds(), **(kinds or {})}
@@ -62,7 +64,8 @@ def load_readable(request: Request) -> Checked[Project]:
         _check_accepted(accepted, catalogue, reading)
     broken = found.broken | unsound
     project = Project(
-        packs=tuple(pack for pack in found.loaded if not broken & {pack.id, None}),
+        packs=tuple(found.loaded),
+        incomplete=frozenset(pack.id for pack in found.loaded if broken & {pack.id, None}),
         environments=chosen or tuple(Environment(name=name) for name in names),
         catalogue=catalogue,
         own_resources=frozenset(kinds or ()),
@@ -84,13 +87,13 @@ def _project_file(request: Request, reading: Reading) -> tuple[ProjectFile | Non
     Of a file with mistakes the sound keys are returned, so that the policies that it names are read too.
     """
     path = request.folder / PROJECT_FILE
-    if exists(path):
-        document = reading.document(ProjectFile, path, PROJECT_FILE)
-        return (document, True) if document else (_sound_keys(reading), False)
     if not is_folder(request.folder):
         reading.problem(
             "file.not-found", "File not found", f'There is no folder "{request.folder}".', subject="--chdir"
         )
+    elif exists(path):
+        document = reading.document(ProjectFile, path, PROJECT_FILE)
+        return (document, True) if document else (_sound_keys(reading), False)
     elif not request.paths:
         reading.problem(
             "project.not-found",
@@ -174,14 +177,7 @@ def _check_accepted(accepted: Mapping[str, object], catalogue: Catalogue, readin
 
 def _told(reading: Reading, variable_files: Collection[str], *, all_public: bool) -> tuple[Diagnostic, ...]:
     return tuple(
-        hushed(
-            diagnostic,
-            reading.texts.get(diagnostic.location.file, ""),
-            variable_files=variable_files,
-            all_public=all_public,
-        )
-        if diagnostic.location
-        else diagnostic
+        hushed(diagnostic, reading.texts, variable_files=variable_files, all_public=all_public)
         for diagnostic in located(reading.problems, reading.texts)
     )
 

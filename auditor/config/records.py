@@ -45,13 +45,15 @@ def read_records(options: Sequence[str], catalogue: Catalogue) -> Checked[Mappin
             problems.append(_unknown_kind(kind, catalogue))
         else:
             try:
-                found.setdefault(kind, []).append(_read(Path(file), catalogue[kind]))
+                part = _read(Path(file), catalogue[kind])
+                found.setdefault(kind, []).append(part)
             except (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError) as error:
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
                 problems.append(_unreadable(file, reason))
-    for kind, parts in found.items():
-        if missing := _missing(parts):
-            problems.append(_incomplete(kind, missing))
+    if not problems:
+        problems += [
+            _incomplete(kind, missing) for kind, parts in found.items() if (missing := _missing(parts))
+        ]
     records = {
         kind: tuple(record for part in parts for record in part.records) for kind, parts in found.items()
     }

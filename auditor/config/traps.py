@@ -20,6 +20,7 @@ _TEXT_KEYS: Final = (
 _ENTRY: Final = re.compile(rf"(?<![\w\"'])(?:{'|'.join(_TEXT_KEYS)}|(?P<short>expect))[ \t]*:[ \t]+(?=\S)")
 _BLOCK_HEADER: Final = re.compile(r"[|>][-+0-9]*")
 _QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"")
+_COMMENT: Final = re.compile(r"(?<!\S)#")
 _INDICATORS: Final = "[]{}@!&*`%|>,#\"'"
 _DATA: Final = re.compile(r"\{|\[(?![?*])")
 """How the value of `expect` may begin without being an expression: it also takes a mapping or a list."""
@@ -33,7 +34,8 @@ def quoted_form(line: str, position: int | None = None) -> str:
     where *position* is given and no such text stands there.
     """
     reason, shown, done, is_there = "", "", 0, position is None
-    while entry := _ENTRY.search(line, done):
+    code_end = _end(line, 0, in_flow=False)
+    while entry := _ENTRY.search(line, done, code_end):
         before, start = line[: entry.start()], entry.end()
         in_flow = before.count("{") > before.count("}")
         text = line[start : _end(line, start, in_flow=in_flow)].rstrip()
@@ -79,8 +81,6 @@ def _end(line: str, start: int, *, in_flow: bool) -> int:
             if in_flow and not depth:
                 return position
             depth -= 1
-        elif (character == "," and in_flow and not depth) or (
-            character == "#" and line[position - 1] in " \t"
-        ):
+        elif _COMMENT.match(line, position) or (character == "," and in_flow and not depth):
             return position
     return len(line)

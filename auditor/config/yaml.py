@@ -8,7 +8,7 @@ from typing import Final
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from auditor.config.lines import line_at, location
+from auditor.config.lines import line_span, location
 from auditor.config.nodes import MAX_DEPTH, MAX_NODES, compose, span, too_large
 from auditor.config.traps import quoted_form
 from auditor.model.diagnostic import Checked, Diagnostic, Mistake
@@ -139,14 +139,16 @@ class _Builder:
         return text
 
     def _check_tag(self, node: Node, expected: str) -> None:
-        tag = str(node.tag)
-        if tag != f"{_TAG}{expected}":
-            shown = tag.replace(_TAG, "!!")
-            self._report("yaml.tag", node, f"YAML reads {shown} as a tag, which is not allowed here.")
+        if node.tag != f"{_TAG}{expected}":
+            # The tag is not told: it may be the beginning of a secret.
+            self._report(
+                "yaml.tag", node, "YAML reads what begins with ! as a tag, which is not allowed here."
+            )
 
     def _report(self, code: str, node: Node, detail: str, *, help: str = "") -> None:
         start, end = span(node, self.text)
-        trap = quoted_form(line_at(self.text, start))
+        line_start, line_end = line_span(self.text, start)
+        trap = quoted_form(self.text[line_start:line_end], start - line_start)
         told = help or trap or _HELP[code]
         self.blame(Mistake(code, _SUMMARIES[code], detail=detail, help=told, span=(start, end)))
 

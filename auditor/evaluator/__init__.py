@@ -27,16 +27,27 @@ class Audit:
 
     def __init__(self, program: Program, plan: Plan, catalogue: Catalogue) -> None:
         checks = {check.name: check for check in program.checks}
+        self._queries = {query.id: (query, catalogue[query.resource]) for query in plan.queries}
         self._runs = {
-            query.id: [_Run(checks[use.check], query, catalogue[query.resource], plan) for use in query.uses]
-            for query in plan.queries
+            query.id: [_Run(checks[use.check], query, kind, plan) for use in query.uses]
+            for query, kind in self._queries.values()
         }
         self._checks = program.checks
 
     def add(self, page: Page) -> None:
-        """Offer the records of one page to every check that its query serves."""
-        for run in self._runs[page.query]:
-            run.add(page.records)
+        """Offer the records of one page that its query's window counts to every check that it serves."""
+        query, kind = self._queries[page.query]
+        runs = self._runs[page.query]
+        for record in page.records:
+            try:
+                inside = belongs(record, query, kind)
+            except ValueError as error:
+                for run in runs:
+                    run.refuse(error)
+                continue
+            if inside:
+                for run in runs:
+                    run.add(record)
 
     def finish(self, ends: Iterable[QueryEnd]) -> tuple[Verdict, ...]:
         """Return the verdict of every check, in the order of the program."""
@@ -84,19 +95,22 @@ class _Run:
             return Every(expression, subject, expectation.on_missing)
         return Whole(expectation.form, expression, subject, expectation.on_missing)
 
-    def add(self, records: Iterable[Mapping[str, Any]]) -> None:
-        for record in records:
-            try:
-                selected = belongs(record, self.query, self.kind) and self.selects(record)
-            except ValueError as error:
-                reason = str(error)
-                self.unselectable_reason = min(self.unselectable_reason or reason, reason)
-                self.unselectable += 1
-                continue
-            if selected:
-                self.population += 1
-                for reducer in self.reducers:
-                    reducer.step(record)
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take a record of the window, if the check is about it."""
+        try:
+            selected = self.selects(record)
+        except scim.NotComparable as error:
+            self.refuse(error)
+            return
+        if selected:
+            self.population += 1
+            for reducer in self.reducers:
+                reducer.step(record)
+
+    def refuse(self, error: ValueError) -> None:
+        """Count a record of which it can not be told whether the check is about it."""
+        self.unselectable_reason = min(self.unselectable_reason or str(error), str(error))
+        self.unselectable += 1
 
     def finish(self, end: QueryEnd | None) -> Verdict:
         outcomes = tuple(

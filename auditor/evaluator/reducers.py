@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -59,7 +59,7 @@ class Subject:
         """Return what names an item: a record's identity, else its own value, cut short."""
         if self._is_record(item):
             return ", ".join(str(value_at(item, path)) for path in self.kind.identity)
-        text = item if isinstance(item, str) else _canonical(item)
+        text = item if isinstance(item, str) else _canonical(item, ascii_only=False)
         return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 1]}…"
 
     def violation(self, item: JSON) -> Violation:
@@ -116,9 +116,9 @@ def _sortable(value: JSON, instant: bool) -> tuple[int, Any]:  # noqa: FBT001  #
     return (3, value if isinstance(value, str) else _canonical(value))
 
 
-def _canonical(value: JSON) -> str:
+def _canonical(value: JSON, *, ascii_only: bool = True) -> str:
     try:
-        return json.dumps(value, ensure_ascii=True, sort_keys=True, default=str)
+        return json.dumps(value, ensure_ascii=ascii_only, sort_keys=True, default=str)
     except (RecursionError, ValueError):  # deeper, or a number of more digits, than Python writes
         return "(too large)"
 
@@ -235,7 +235,7 @@ class Every:
                 self.held += 1
             case "skip":
                 self.skipped += 1
-            case None:
+            case _:
                 self.undecided.add(result)
 
     def _fail(self, record: JSON, reason: str) -> None:
@@ -294,26 +294,39 @@ class Whole:
             )
         whole = sorted(self.records, key=self.subject.key)
         try:
-            return self._that(whole) if self.form == "that" else self._items(whole)
+            found = self._judge(whole)
+            if isinstance(found, Finding):
+                return found
+            if self.on_missing is None:
+                undecided = Undecided()
+                undecided.add(found)
+                reason = undecided.reason("The expression")
+                return Finding(observed="not decided", undecided=1, undecided_reason=reason)
+            return self._as_told(whole, self.on_missing)
         except jmes.EvaluationError as error:
             return Finding(error=str(error))
 
-    # What can not be decided counts for the worse or the better, as on_missing says: an element is selected
-    # or left out, an expression that is undecided as a whole fails, passes or is skipped.
+    def _judge(self, records: list[JSON]) -> Finding | jmes.Undecided:
+        """Judge some records, unless the expression is undecided as a whole."""
+        return self._that(records) if self.form == "that" else self._items(records)
 
-    def _items(self, whole: list[JSON]) -> Finding:
+    # What can not be decided counts for the worse or the better, as on_missing says. Of an element of an
+    # outermost filter that is to be selected or left out; of a record on which the expression is undecided
+    # by itself, to be left out and, for the worse, to be a violation.
+
+    def _items(self, records: list[JSON]) -> Finding | jmes.Undecided:
         """Judge what `none` and `some` yield."""
         missing = jmes.Missing(select=(self.form, self.on_missing) in {("none", "fail"), ("some", "pass")})
-        result = self.expression.decide(whole, missing)
+        result = self.expression.decide(records, missing)
         if isinstance(result, jmes.Undecided):
-            return self._undecided(result, whole)
+            return result
         if not isinstance(result, list):
             return Finding(error=f"the expression is {_kind(result)}, not a list")
         unwanted = result if self.form == "none" else []
-        open_elements, skipped = self._open(missing), self._skipped(missing, whole)
+        open_elements, skipped = self._open(missing), self._skipped(missing, records)
         return Finding(
-            status=_status(bool(result) is (self.form == "some"), skipped, whole),
-            observed=f"{number(len(result), 'item')} of {number(len(whole), 'record')}",
+            status=_status(bool(result) is (self.form == "some"), skipped, records),
+            observed=f"{number(len(result), 'item')} of {number(len(records), 'record')}",
             violations=tuple(self.subject.violation(item) for item in unwanted[:SHOWN]),
             exceptions=len(unwanted),
             undecided=open_elements.total,
@@ -321,7 +334,7 @@ class Whole:
             skipped=skipped,
         )
 
-    def _that(self, whole: list[JSON]) -> Finding:
+    def _that(self, records: list[JSON]) -> Finding | jmes.Undecided:
         """
         Judge `that`.
 
@@ -330,41 +343,65 @@ class Whole:
         `fail` both. `skip` leaves them out.
         """
         without, with_all = jmes.Missing(select=False), jmes.Missing(select=True)
-        results = [self.expression.decide(whole, without)]
+        results = [self.expression.decide(records, without)]
         if without.found and self.on_missing in ("pass", "fail"):
-            results.append(self.expression.decide(whole, with_all))
+            results.append(self.expression.decide(records, with_all))
         for result in results:
             if isinstance(result, jmes.Undecided):
-                return self._undecided(result, whole)
+                return result
             if not isinstance(result, bool):
                 return Finding(error=f"the expression is {_kind(result)}, not true or false")
-        open_elements, skipped = self._open(without), self._skipped(without, whole)
+        open_elements, skipped = self._open(without), self._skipped(without, records)
         holds = any(results) if self.on_missing == "pass" else all(results)
         violated = not holds and not open_elements.total
         return Finding(
-            status=_status(holds, skipped, whole),
+            status=_status(holds, skipped, records),
             observed="not decided" if open_elements.total else str(holds).lower(),
-            violations=(self.subject.violation_of_list(whole),) if violated else (),
+            violations=(self.subject.violation_of_list(records),) if violated else (),
             exceptions=int(violated),
             undecided=open_elements.total,
             undecided_reason=open_elements.reason(_elements(open_elements)),
             skipped=skipped,
         )
 
-    def _undecided(self, result: jmes.Undecided, whole: list[JSON]) -> Finding:
-        """Judge an expression that is undecided as a whole."""
-        if self.on_missing is None:
-            undecided = Undecided()
-            undecided.add(result)
-            reason = undecided.reason("The expression")
-            return Finding(observed="not decided", undecided=1, undecided_reason=reason)
-        failed = self.on_missing == "fail"
-        return Finding(
-            status={"fail": Status.FAIL, "pass": Status.PASS, "skip": Status.SKIP}[self.on_missing],
-            observed=f"not decided: counted as {self.on_missing}",
+    def _as_told(self, whole: list[JSON], on_missing: OnMissing) -> Finding:
+        """Judge a list on which the expression is undecided as a whole."""
+        out: list[JSON] = []
+        rest: list[JSON] = []
+        for record in whole:
+            (out if self._is_undecided(record) else rest).append(record)
+        found = self._judge(rest) if rest else None
+        if not isinstance(found, Finding):  # it rests on no single record
+            return self._counted_as(on_missing, whole, Finding(observed="not decided"))
+        found = replace(found, observed=f"{found.observed}, {len(out)} undecided")
+        if found.error or (self.form, on_missing) in {("none", "pass"), ("that", "pass"), ("some", "fail")}:
+            return found
+        if on_missing == "skip":
+            return replace(found, skipped=found.skipped + len(out))
+        if self.form == "none":
+            worse = tuple(self.subject.violation(record) for record in out[:SHOWN])
+            return replace(
+                found,
+                status=Status.FAIL,
+                violations=(*worse, *found.violations)[:SHOWN],
+                exceptions=len(out) + found.exceptions,
+            )
+        return self._counted_as(on_missing, whole, found)
+
+    def _counted_as(self, on_missing: OnMissing, whole: list[JSON], found: Finding) -> Finding:
+        """Return a finding whose status is what the policy says that the list counts as."""
+        failed = on_missing == "fail"
+        return replace(
+            found,
+            status={"fail": Status.FAIL, "pass": Status.PASS, "skip": Status.SKIP}[on_missing],
+            observed=f"{found.observed}: counted as {on_missing}",
             violations=(self.subject.violation_of_list(whole),) if failed else (),
             exceptions=int(failed),
         )
+
+    def _is_undecided(self, record: JSON) -> bool:
+        """Tell whether a record by itself keeps the expression from being decided."""
+        return isinstance(self.expression.decide([record], jmes.Missing(select=False)), jmes.Undecided)
 
     def _open(self, missing: jmes.Missing) -> Undecided:
         """Return the elements for which nobody said what they count as."""

@@ -93,6 +93,8 @@ class Project:
     packs: tuple[LoadedPack, ...]
     environments: tuple[Environment, ...]
     catalogue: Catalogue
+    incomplete: frozenset[str] = frozenset()
+    """Packs of which something could not be read, such as the file that declares their variables."""
     own_resources: frozenset[str] = frozenset()
     """Kinds that the project defines itself; the plan marks them."""
     accept_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

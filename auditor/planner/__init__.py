@@ -21,7 +21,7 @@ from auditor.model.resource import Catalogue, ResourceKind
 from auditor.planner.document import to_document
 from auditor.planner.windows import bucket_length, resolve, settled
 
-__all__ = ["plan", "to_document"]
+__all__ = ["MAX_URL", "plan", "to_document"]
 
 MAX_URL: Final = 6_000
 """Bytes of path and query of the longest URL: PingOne's platform limits name 6 KB for all headers together."""
@@ -85,6 +85,7 @@ def _query(
 ) -> PlannedQuery:
     query = checks[0].query
     window = resolve(query, kind, as_of)
+    length = bucket_length(query, kind)
     slices = _slices(window, kind)
     page_size = _page_size(kind, query.options)
     requests, exact = _requests(query, kind, slices, page_size, as_of)
@@ -111,7 +112,7 @@ def _query(
         requests_at_least=requests,
         requests_exact=exact,
         page_size=page_size,
-        expected_records=_periods(window, bucket_length(query, kind)),
+        expected_records=None if window is None or length is None else _periods(window, length),
         rate_group=kind.rate.group,
         requests_per_s=kind.rate.requests / kind.rate.per_s * kind.rate.share,
         roles=kind.roles,
@@ -189,7 +190,7 @@ def _needs_post(
     if any(known[name].personal for name in scim.attributes(scim.parse(filter_text)) if name in known):
         return True
     sent = {kind.filter.parameter: scim.fill_window(filter_text, window), **parameters}
-    return len(path) + len(urlencode(sent, quote_via=quote)) > MAX_URL
+    return len(f"{path}?{urlencode(sent, quote_via=quote)}") > MAX_URL
 
 
 def _requests(
@@ -200,23 +201,19 @@ def _requests(
     as_of: datetime,
 ) -> tuple[int, bool]:
     """Return how many requests a query takes at least, and whether it takes exactly as many."""
-    at_least = max(len(slices), 1)
+    at_least, length = max(len(slices), 1), bucket_length(query, kind)
     if kind.page.next is None:
         return at_least, True
     # An endpoint without an end of the range answers up to now, however short the window.
-    if page_size is None or not slices or kind.window is None or kind.window.end is not None:
+    until_now = kind.window is not None and kind.window.end is None
+    if page_size is None or length is None or not slices or not until_now:
         return at_least, False
-    until_now = Window(slices[0].start, max(slices[-1].end, as_of))
-    periods = _periods(until_now, bucket_length(query, kind))
-    if periods is None:
-        return at_least, False
+    periods = _periods(Window(slices[0].start, max(slices[-1].end, as_of)), length)
     return max(math.ceil(periods / page_size), 1), True
 
 
-def _periods(window: Window | None, length: Duration | None) -> int | None:
-    """Return how many buckets begin in a window; None where records are no buckets."""
-    if window is None or length is None:
-        return None
+def _periods(window: Window, length: Duration) -> int:
+    """Return how many buckets begin in a window."""
     return sum(1 for _ in edges(window, length))
 
 

@@ -1,0 +1,272 @@
+"""Given records: every form is read whole, or told why not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from auditor.config import read_records, records, shipped_kinds
+from auditor.model.diagnostic import Checked, Diagnostic
+from auditor.model.value import JSON
+
+KINDS = shipped_kinds()
+EVENTS = [{"id": f"event-{number}", "recordedAt": f"2026-11-21T09:00:0{number}Z"} for number in range(3)]
+COUNTS = [{"startDate": f"2026-11-0{day}T00:00:00Z", "value": day} for day in range(1, 4)]
+
+
+def page(items: list[JSON], **more: JSON) -> JSON:
+    return {"_links": {"self": {"href": "https://x"}}, "_embedded": {"activities": items}, **more}
+
+
+def linked(items: list[JSON]) -> JSON:
+    return page(items, _links={"next": {"href": "https://x?cursor=y"}})
+
+
+def lines(items: list[JSON], end: str = "\n") -> bytes:
+    return "".join(json.dumps(item) + end for item in items).encode()
+
+
+def dumped(value: JSON, indent: int | None = None) -> bytes:
+    return json.dumps(value, indent=indent).encode()
+
+
+def zstd(content: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(content)
+
+
+def zstd_stream(content: bytes) -> bytes:
+    """As a pipe writes it: the frame does not tell how long its content is."""
+    compressor = zstandard.ZstdCompressor().compressobj()
+    return compressor.compress(content) + compressor.flush()
+
+
+FORMS: dict[str, bytes] = {
+    "HAL page": dumped(page(EVENTS)),
+    "indented HAL page": dumped(page(EVENTS), indent=2),
+    "array": dumped(EVENTS),
+    "indented array": dumped(EVENTS, indent=2),
+    "one object a line": lines(EVENTS),
+    "one object a line, the last without its end": lines(EVENTS).rstrip(b"\n"),
+    "one object a line, as Windows writes it": lines(EVENTS, "\r\n"),
+    "one object a line, with empty lines": b"\n\n" + lines(EVENTS, "\n \n"),
+}
+WRAPPED: dict[str, Callable[[bytes], bytes]] = {
+    "plain": lambda content: content,
+    "with a byte order mark": lambda content: b"\xef\xbb\xbf" + content,
+    "gzip": gzip.compress,
+    "gzip in two members": lambda content: gzip.compress(content[:50]) + gzip.compress(content[50:]),
+    "zstd": zstd,
+    "zstd of a stream": zstd_stream,
+    "zstd in two frames": lambda content: zstd(content[:50]) + zstd_stream(content[50:]),
+    "zstd after a frame to skip": lambda content: b"\x50\x2a\x4d\x18\x03\0\0\0abc" + zstd(content),
+}
+
+
+def read(folder: Path, *contents: bytes, kind: str = "activities") -> Checked[Any]:
+    options = []
+    for number, content in enumerate(contents):
+        file = folder / f"{number}.json"
+        file.write_bytes(content)
+        options.append(f"{kind}={file}")
+    return read_records(options, KINDS)
+
+
+def only(checked: Checked[Any], code: str) -> Diagnostic:
+    assert [d.code for d in checked.diagnostics] == [code]
+    assert checked.value is None
+    return checked.diagnostics[0]
+
+
+@pytest.mark.parametrize("wrapping", WRAPPED)
+@pytest.mark.parametrize("form", FORMS)
+def test_records_come_in_every_form_and_wrapping(tmp_path, form, wrapping):
+    checked = read(tmp_path, WRAPPED[wrapping](FORMS[form]))
+    assert checked.diagnostics == ()
+    assert checked.value == {"activities": tuple(EVENTS)}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_one_record_alone_is_a_record(tmp_path, indent):
+    assert read(tmp_path, dumped(EVENTS[0], indent)).value == {"activities": (EVENTS[0],)}
+    assert read(tmp_path, lines(EVENTS[:1])).value == {"activities": (EVENTS[0],)}
+
+
+@pytest.mark.parametrize("content", [[], page([])], ids=["array", "page"])
+def test_an_empty_collection_is_one(tmp_path, content):
+    assert read(tmp_path, dumped(content)).value == {"activities": ()}
+    assert read(tmp_path, gzip.compress(dumped(content))).value == {"activities": ()}
+
+
+def test_a_record_may_hold_what_looks_like_a_page(tmp_path):
+    event = {**EVENTS[0], "_embedded": {}, "_links": {}}
+    assert read(tmp_path, dumped(event)).value == {"activities": (event,)}
+
+
+def test_several_files_of_a_kind_are_read_in_their_order(tmp_path):
+    assert read(tmp_path, dumped(EVENTS[1:]), lines(EVENTS[:1])).value == {
+        "activities": (EVENTS[1], EVENTS[2], EVENTS[0])
+    }
+
+
+def test_kinds_are_kept_apart(tmp_path):
+    (tmp_path / "a").write_bytes(dumped(EVENTS))
+    (tmp_path / "b").write_bytes(dumped(COUNTS))
+    checked = read_records([f"activities={tmp_path}/a", f"active_identity_counts={tmp_path}/b"], KINDS)
+    assert checked.value == {"activities": tuple(EVENTS), "active_identity_counts": tuple(COUNTS)}
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(gzip.compress(lines(EVENTS)),))
+    writer.start()
+    assert read_records([f"activities={tmp_path}/pipe"], KINDS).value == {"activities": tuple(EVENTS)}
+    writer.join()
+
+
+# What is not all there
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstd, zstd_stream])
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_a_compressed_file_that_was_cut_off_is_never_read(compress, data):
+    """Also where the part that is left ends with a whole line."""
+    whole = compress(lines([{"id": str(number), "padding": "x" * 50} for number in range(1_000)]))
+    cut = data.draw(st.integers(3, len(whole) - 1))
+    found = _read_bytes(whole[:cut])
+    assert [d.code for d in found.diagnostics] == ["records.unreadable"]
+
+
+def _read_bytes(content: bytes) -> Checked[Any]:
+    read_end, write_end = os.pipe()
+    writer = threading.Thread(target=_write, args=(write_end, content))
+    writer.start()
+    try:
+        return read_records([f"activities=/dev/fd/{read_end}"], KINDS)
+    finally:
+        writer.join()
+        os.close(read_end)
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+
+
+def test_a_page_that_links_to_a_next_one_is_not_all(tmp_path):
+    found = only(read(tmp_path, dumped(linked(EVENTS))), "records.incomplete")
+    assert found.detail == "Of activities, every given page links to a next one."
+
+
+def test_pages_of_which_the_last_is_there_are_all(tmp_path):
+    checked = read(tmp_path, dumped(linked(EVENTS[:1])), dumped(page(EVENTS[1:])))
+    assert checked.value == {"activities": tuple(EVENTS)}
+
+
+def test_pages_of_which_the_last_is_missing_are_not_all(tmp_path):
+    assert only(read(tmp_path, *[dumped(linked([event])) for event in EVENTS]), "records.incomplete").help
+
+
+@pytest.mark.parametrize(("count", "complete"), [(3, True), (2, True), (4, False), ("4", True), (None, True)])
+def test_a_page_that_counts_more_records_than_are_given_is_not_all(tmp_path, count, complete):
+    """Where the descriptor says that `count` counts the records of the whole answer."""
+    content = dumped({"_embedded": {"activeIdentityCounts": COUNTS}, "count": count})
+    checked = read(tmp_path, content, kind="active_identity_counts")
+    if complete:
+        assert checked.value == {"active_identity_counts": tuple(COUNTS)}
+    else:
+        assert "counts 4 records, and 3 are given" in only(checked, "records.incomplete").detail
+
+
+def test_a_count_that_means_nothing_is_ignored(tmp_path):
+    assert read(tmp_path, dumped(page(EVENTS, count=100))).value == {"activities": tuple(EVENTS)}
+
+
+# What is not readable
+
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "The file is empty"),
+    "only white space": (b" \n\t\n", "The file is empty"),
+    "a broken line": (lines(EVENTS[:2]) + b'{"id": \n', "Line 3 is no JSON"),
+    "a line cut off": (lines(EVENTS)[:-9], "Line 3 is no JSON"),
+    "a line that is no object": (lines([EVENTS[0], 5, EVENTS[1]]), "Line 2 is no object"),
+    "two objects on a line": (dumped(EVENTS[0]) * 2, ""),
+    "an array of no objects": (b'[{"id": "x"}, 5]', "Record 2 is no object"),
+    "a page of no objects": (dumped(page([EVENTS[0], "x"])), "Record 2 is no object"),
+    "a page of another kind": (dumped({"_embedded": {"users": []}}), "_embedded.activities"),
+    "an answer that is an error": (dumped({"code": "ACCESS_FAILED"}), "neither a page"),
+    "a text": (b'"x"', "neither an object nor an array"),
+    "a number": (b"5", "neither an object nor an array"),
+    "no JSON": (b"id,recordedAt\n", ""),
+    "no number of JSON": (b'[{"id": NaN}]', ""),
+    "too deep": (b"[" * 100_000, ""),
+    "UTF-16": (dumped(EVENTS).decode().encode("utf-16-le")[:-1], ""),
+    "no UTF-8": (b'[{"id": "caf\xe9"}]', ""),
+    "gzip of nothing": (gzip.compress(b""), "The file is empty"),
+    "broken gzip": (b"\x1f\x8b" + bytes(50), ""),
+    "gzip with something behind it": (gzip.compress(dumped(EVENTS)) + b"garbage", ""),
+    "broken zstd": (b"\x28\xb5\x2f\xfd" + bytes(50), ""),
+    "zstd with something behind it": (zstd(dumped(EVENTS)) + b"garbage", ""),
+    "zstd with a changed byte": (zstd(lines(EVENTS))[:-6] + b"\0" + zstd(lines(EVENTS))[-5:], ""),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_file_that_is_not_wholly_readable_is_a_mistake(tmp_path, what):
+    content, reason = BROKEN[what]
+    found = only(read(tmp_path, content), "records.unreadable")
+    assert found.subject == str(tmp_path / "0.json")
+    assert reason in found.detail
+    assert found.detail.endswith(".")
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+@example(b"\x1f\x8b\x08")
+@example(b"\x28\xb5\x2f\xfd\x04")
+@example(b"{" * 5_000)
+def test_no_bytes_break_the_reader(content):
+    checked = _read_bytes(content)
+    assert (checked.value is None) == bool(checked.diagnostics)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstd, zstd_stream, lambda content: content])
+def test_a_bomb_is_not_written_out(tmp_path, monkeypatch, compress):
+    monkeypatch.setattr(records, "MAX_BYTES", 1_000_000)
+    bomb = compress(b" " * 1_000_000 + b"[]")
+    assert "more than" in only(read(tmp_path, bomb), "records.unreadable").detail
+    monkeypatch.setattr(records, "MAX_BYTES", 1_000_002)
+    assert read(tmp_path, bomb).value == {"activities": ()}
+
+
+@pytest.mark.parametrize("path", ["not-there.json", ".", "nul\0byte"])
+def test_a_path_that_can_not_be_read_is_a_mistake(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    found = only(read_records([f"activities={path}"], KINDS), "records.unreadable")
+    assert found.subject == path
+
+
+@pytest.mark.parametrize("option", ["activities", "activities=", "=x", ""])
+def test_an_option_names_a_kind_and_a_file(option):
+    code = "records.unknown-kind" if option == "=x" else "records.bad-option"
+    assert only(read_records([option], KINDS), code).subject == "--records"
+
+
+def test_an_unknown_kind_is_a_mistake():
+    found = only(read_records(["activites=x.json"], KINDS), "records.unknown-kind")
+    assert found.help == 'did you mean "activities"?'
+
+
+def test_mistakes_of_several_files_are_told_together(tmp_path):
+    checked = read(tmp_path, b"", b"x", dumped(EVENTS))
+    assert [d.code for d in checked.diagnostics] == ["records.unreadable", "records.unreadable"]

@@ -1,0 +1,141 @@
+"""Every resource kind that ships, held against its schema, itself, and what is known of PingOne."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from auditor.config import shipped_kinds, yaml
+from auditor.config.descriptors import lint, refused_path
+from auditor.model.instant import Duration
+from auditor.model.resource import Filter, ResourceKind, Shape, field, fields
+from tests.support import ROOT, SHARED, needs_shared
+
+FILES = sorted((ROOT / "schemas" / "resources").glob("*.yaml"))
+KINDS = shipped_kinds()
+SEEDS = {"activities", "active_identity_counts", "metrics_active_identity_counts", "user_activities"}
+"""The endpoints that the first policies need."""
+
+
+def kinds_and_filters() -> list[tuple[ResourceKind, Filter]]:
+    return [(kind, kind.filter) for kind in KINDS.values() if kind.filter]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_validates_against_the_exported_schema(path):
+    schema = json.loads((ROOT / "schemas" / "resource.schema.json").read_text("utf-8"))
+    document = yaml.load(path.read_text("utf-8"), path.name)
+    assert document.diagnostics == ()
+    assert list(Draft202012Validator(schema).iter_errors(document.value)) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_file_has_the_name_of_its_kind_and_points_editors_at_the_schema(path):
+    assert KINDS[path.stem].kind == path.stem
+    first, *_ = path.read_text("utf-8").splitlines()
+    assert first == "# yaml-language-server: $schema=../resource.schema.json"
+
+
+def test_the_seed_endpoints_are_described():
+    assert set(KINDS) >= SEEDS
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
+def test_a_kind_does_not_contradict_itself(kind):
+    """Paths exist, names are unique, shapes and windows name attributes that can do it, periods are complete."""
+    assert list(lint(kind)) == []
+    assert refused_path(kind) == ""
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
+def test_a_kind_says_where_its_facts_come_from_and_when_that_was_read(kind):
+    for source in kind.sources:
+        assert source.title
+        assert date.fromisoformat(source.read) <= date.fromisoformat("2100-01-01")
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
+def test_every_shape_says_where_it_was_promised_or_seen(kind):
+    for shape in kind.filter.shapes:
+        assert shape.source
+
+
+@pytest.mark.parametrize(("kind", "rule"), kinds_and_filters(), ids=lambda value: getattr(value, "kind", ""))
+def test_shapes_stand_in_the_order_of_the_most_selective_first(kind, rule):
+    """A shape that asks for more comes before the one that asks for a part of it, or it would never be used."""
+
+    def slots(shape: Shape) -> set[str]:
+        return {slot.attribute for slot in shape.all}
+
+    for position, shape in enumerate(rule.shapes):
+        assert not any(slots(earlier) < slots(shape) for earlier in rule.shapes[:position]), kind.kind
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
+def test_what_names_a_person_in_a_filter_is_personal_in_a_record_and_the_other_way_round(kind):
+    attributes = kind.filter.attributes.values()
+    in_filters = {attribute.path for attribute in attributes if attribute.personal}
+    assert in_filters <= set(kind.personal)
+    assert {attribute.path for attribute in attributes if attribute.path in kind.personal} <= in_filters
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
+def test_objects_are_open_only_where_they_say_so(kind):
+    """An object that forgot its fields would let every misspelt one pass."""
+    closed = [
+        path
+        for path, schema, _ in fields(kind.item)
+        if schema.get("type") == "object"
+        and not schema.get("properties")
+        and schema.get("additionalProperties") is not True
+    ]
+    assert closed == []
+    assert all("type" in schema for _, schema, _ in fields(kind.item))
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
+def test_instants_of_a_record_are_told_as_such(kind):
+    """So that the decoding of a record checks them, and expressions compare them as instants."""
+    attributes = kind.filter.attributes.values()
+    paths = {attribute.path for attribute in attributes if attribute.type == "instant"} - {None}
+    paths |= {
+        path
+        for path in (kind.instant, kind.buckets and kind.buckets.start, kind.buckets and kind.buckets.end)
+        if path
+    }
+    for path in paths:
+        found = field(kind.item, path)
+        assert found
+        assert found[0].get("format") == "date-time", path
+
+
+def test_a_hot_window_of_activities_leaves_time_for_late_events():
+    """Events reach the store after they are recorded, by less than the settling time."""
+    activities = KINDS["activities"]
+    assert activities.retention
+    assert activities.window
+    assert activities.window.longest
+    assert Duration.parse(activities.settling).seconds >= 60
+    assert (
+        Duration.parse(activities.window.longest).seconds <= Duration.parse(activities.retention.hot).seconds
+    )
+
+
+@needs_shared
+def test_the_known_action_types_are_those_that_public_sources_name():
+    listed = json.loads((SHARED / "data" / "pingone_action_types.json").read_text("utf-8"))["actionTypes"]
+    assert KINDS["activities"].filter
+    assert set(KINDS["activities"].filter.attributes["action.type"].values) == set(listed)
+
+
+@needs_shared
+def test_recorded_events_are_events_as_the_kind_describes_them():
+    validator = Draft202012Validator(KINDS["activities"].item)
+    log = (SHARED / "data" / "elastic_ping_one_audit_activities.ndjson").read_text("utf-8")
+    events = [json.loads(line) for line in log.splitlines()]
+    assert len(events) == 98
+    for number, event in enumerate(events, start=1):
+        assert [error.message for error in validator.iter_errors(event)] == [], number
