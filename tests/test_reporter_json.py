@@ -1,5 +1,4 @@
 """The JSON report, as programs read it."""
-# the name of a test is its sentence
 
 from __future__ import annotations
 

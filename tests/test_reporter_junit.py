@@ -1,5 +1,4 @@
 """JUnit XML, as CI systems read it."""
-# the name of a test is its sentence
 
 from __future__ import annotations
 

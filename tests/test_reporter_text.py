@@ -1,5 +1,4 @@
 """The report for people, on terminals wide and narrow."""
-# the name of a test is its sentence
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """The SCIM filter language, as tables: tests/spec/scim."""
-# the name of a test is its sentence
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
 """Laws of the SCIM filter language, over generated texts, trees and records."""
-# the name of a test is its sentence
 
 from __future__ import annotations
 

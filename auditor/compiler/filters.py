@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from auditor import scim
-from auditor.compiler.alternatives import never_true
-from auditor.compiler.pushdown import push
 from auditor.compiler.terms import Checker
 from auditor.model.diagnostic import Checked, Diagnostic, Mistake
 from auditor.model.query import Pushdown
@@ -55,8 +53,8 @@ def compile_filter(
         scim.predicate(canonical, scim.rules(kind))
     except Mistake as mistake:
         return Checked(None, (mistake.diagnostic(address),))
-    pushed = push(canonical, kind, pushdown)
-    if pushed == scim.Constant(False) or never_true(canonical, kind):
+    pushed = scim.push(canonical, kind, pushdown)
+    if pushed == scim.Constant(False) or scim.never_true(canonical, kind):
         never = Diagnostic(
             code="policy.never-true",
             summary="Filter is never true",

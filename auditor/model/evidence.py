@@ -39,7 +39,8 @@ class QueryEnd:
     The last word on one query. A query without `failure` is complete.
 
     `first` and `last` are the instants of its earliest and latest record, `count` what the endpoint says it
-    has (where it says so), `waited_s` the time spent waiting for the rate limit or between tries.
+    has (where it says so), `waited_s` the time spent waiting for the rate limit or between tries. `fallback`
+    is how many forms of the filter the server refused before it took one.
     """
 
     query: str
@@ -48,6 +49,7 @@ class QueryEnd:
     pages: int = 0
     records: int = 0
     duplicates: int = 0
+    fallback: int = 0
     count: int | None = None
     first: datetime | None = None
     last: datetime | None = None

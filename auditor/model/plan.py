@@ -43,6 +43,8 @@ class PlannedQuery:
 
     `filter` is SCIM text in which `${window.start}` and `${window.end}` stand for the ends of a slice;
     `slices` are consecutive and together make up `window`. `parameters` are sent beside the filter.
+    `fallbacks` are what is asked instead where the server refuses the filter: of each step every filter is
+    asked, and together they find at least what the checks are about. The steps are tried in turn.
     """
 
     id: str
@@ -53,6 +55,7 @@ class PlannedQuery:
     parameters: Mapping[str, str]
     filter_parameter: str | None
     filter: str
+    fallbacks: tuple[tuple[str, ...], ...] = ()
     window: Window | None
     slices: tuple[Window, ...]
     include_partial: bool
@@ -97,6 +100,11 @@ class Plan:
     checks: tuple[str, ...]
     skipped: Mapping[str, str] = field(default_factory=dict)
     """Checks that nothing is asked for, with the reason."""
+    probes: tuple[PlannedQuery, ...] = ()
+    """
+    Asked only if all queries on the same resource of the same environment were complete and found nothing:
+    one request for one record of the window. A log in which nothing ever happens is no evidence.
+    """
     valid_until: datetime | None = None
 
 

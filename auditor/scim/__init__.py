@@ -1,11 +1,13 @@
-"""The SCIM filter language (RFC 7644, section 3.4.2.2): tree, parser, printer, binding, evaluation."""
+"""The SCIM filter language (RFC 7644, section 3.4.2.2): tree, parser, printer, evaluation, push-down."""
 
 from __future__ import annotations
 
+from auditor.scim.alternatives import never_true
 from auditor.scim.binding import bind
 from auditor.scim.evaluation import NotComparable, Predicate, Record, Rule, predicate
 from auditor.scim.parser import MAX_DEPTH, MAX_LENGTH, parse
 from auditor.scim.printer import quote, render, render_operand
+from auditor.scim.pushdown import push
 from auditor.scim.rules import fill_window, rules, spelling
 from auditor.scim.tree import (
     And,
@@ -60,9 +62,11 @@ __all__ = [
     "attributes",
     "bind",
     "fill_window",
+    "never_true",
     "operands",
     "parse",
     "predicate",
+    "push",
     "quote",
     "render",
     "render_operand",

@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from itertools import product
 from math import prod
 
-from auditor import scim
-from auditor.compiler.alternatives import MAX_ARMS, Arm, alternatives, weakened, without_included
 from auditor.model.query import Pushdown
 from auditor.model.resource import Mark, ResourceKind, Shape
+from auditor.scim.alternatives import MAX_ARMS, Arm, alternatives, weakened, without_included
+from auditor.scim.printer import render
+from auditor.scim.tree import Attribute, Compare, Constant, Filter, Literal, Operator, all_of, any_of
 
 
-def push(where: scim.Filter, kind: ResourceKind, pushdown: Pushdown) -> scim.Filter:
+def push(where: Filter, kind: ResourceKind, pushdown: Pushdown) -> Filter:
     """
     Return the part of a filter that the server evaluates.
 
@@ -28,18 +29,18 @@ def push(where: scim.Filter, kind: ResourceKind, pushdown: Pushdown) -> scim.Fil
     does anything that is pushed depend on them.
     """
     if pushdown == "range" or kind.filter is None:
-        return scim.Constant(True)
+        return Constant(True)
     shapes = [shape for shape in kind.filter.shapes if shape.all and _allowed(shape.mark, pushdown)]
     wanted = frozenset(slot.attribute for shape in shapes for slot in shape.all)
     arms = alternatives(where, wanted, kind)
     if not arms:
-        return scim.Constant(False)
+        return Constant(False)
     disjunction = kind.filter.disjunction is not None and _allowed(kind.filter.disjunction, pushdown)
     shaped = _shaped(arms, shapes, disjunction=disjunction) or _shaped(
         (weakened(arms),), shapes, disjunction=disjunction
     )
     terms = [_term(arm) for arm in shaped]
-    return scim.any_of(sorted(terms, key=scim.render)) if terms else scim.Constant(True)
+    return any_of(sorted(terms, key=render)) if terms else Constant(True)
 
 
 def _allowed(mark: Mark, pushdown: Pushdown) -> bool:
@@ -93,11 +94,8 @@ def _merged(instances: list[Arm], shape: Shape) -> list[Arm]:
     return [{name: arm[name] for name in names} for arm in instances]
 
 
-def _term(arm: Arm) -> scim.Filter:
-    return scim.all_of(
-        scim.any_of(
-            scim.Compare(scim.Attribute(name), scim.Operator.EQ, scim.Literal(value))
-            for value in sorted(values)
-        )
+def _term(arm: Arm) -> Filter:
+    return all_of(
+        any_of(Compare(Attribute(name), Operator.EQ, Literal(value)) for value in sorted(values))
         for name, values in arm.items()
     )

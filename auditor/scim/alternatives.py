@@ -10,8 +10,32 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any, Final, TypeAlias
 
-from auditor import scim
 from auditor.model.resource import ResourceKind, field
+from auditor.scim.evaluation import predicate
+from auditor.scim.rules import rules
+from auditor.scim.tree import (
+    And,
+    Attribute,
+    Compare,
+    Constant,
+    Filter,
+    In,
+    Literal,
+    Literals,
+    Not,
+    Operator,
+    Or,
+    Placeholder,
+    Present,
+    Term,
+    ValuePath,
+    all_of,
+    any_of,
+    attributes,
+    operands,
+    terms,
+    walk,
+)
 
 Arm: TypeAlias = Mapping[str, frozenset[str]]
 """A conjunction: for each attribute, the values of which a matching record has one. Empty: anything matches."""
@@ -22,7 +46,7 @@ MAX_ARMS: Final = 64
 _ANYTHING: Final[tuple[Arm, ...]] = ({},)
 
 
-def alternatives(where: scim.Filter, wanted: frozenset[str], kind: ResourceKind) -> tuple[Arm, ...]:
+def alternatives(where: Filter, wanted: frozenset[str], kind: ResourceKind) -> tuple[Arm, ...]:
     """
     Return alternatives of which every matching record satisfies one; none where nothing can match.
 
@@ -35,9 +59,9 @@ def alternatives(where: scim.Filter, wanted: frozenset[str], kind: ResourceKind)
     return arms
 
 
-def never_true(where: scim.Filter, kind: ResourceKind) -> bool:
+def never_true(where: Filter, kind: ResourceKind) -> bool:
     """Tell whether it is plain from a filter alone that no record can satisfy it."""
-    return not alternatives(where, scim.attributes(where), kind)
+    return not alternatives(where, attributes(where), kind)
 
 
 class _Alternatives:
@@ -47,33 +71,33 @@ class _Alternatives:
         self.kind = kind
         self.wanted = wanted
 
-    def of(self, tree: scim.Filter, *, negated: bool = False) -> tuple[Arm, ...]:
+    def of(self, tree: Filter, *, negated: bool = False) -> tuple[Arm, ...]:
         """
         Return the alternatives; none where nothing can match.
 
         A negated comparison says nothing that `eq` could ask for: it is true of absent attributes as well.
         """
         match tree:
-            case scim.Not(term):
+            case Not(term):
                 return self.of(term, negated=not negated)
-            case scim.And(terms) | scim.Or(terms):
+            case And(terms) | Or(terms):
                 parts = (self.of(term, negated=negated) for term in terms)
-                if isinstance(tree, scim.And) is not negated:
+                if isinstance(tree, And) is not negated:
                     return self._conjunction(parts)
                 return _absorbed(arm for part in parts for arm in part)
-            case scim.Constant(value):
+            case Constant(value):
                 return _ANYTHING if value is not negated else ()
             case _ if negated:
                 return _ANYTHING
-            case scim.ValuePath(attribute, inner):
+            case ValuePath(attribute, inner):
                 return self.of(_qualified(inner, attribute.name))
-            case scim.Compare(attribute, scim.Operator.EQ, value):
+            case Compare(attribute, Operator.EQ, value):
                 return self._one_of(attribute.name, (value,))
-            case scim.In(attribute, scim.Literals(items)):
+            case In(attribute, Literals(items)):
                 return self._one_of(attribute.name, items)
         return _ANYTHING
 
-    def _one_of(self, name: str, operands: tuple[scim.Literal | scim.Placeholder, ...]) -> tuple[Arm, ...]:
+    def _one_of(self, name: str, operands: tuple[Literal | Placeholder, ...]) -> tuple[Arm, ...]:
         if not operands:
             return ()
         texts = [_text(operand) for operand in operands]
@@ -103,30 +127,30 @@ class _Alternatives:
         return merged
 
 
-def _text(operand: scim.Literal | scim.Placeholder) -> str | None:
+def _text(operand: Literal | Placeholder) -> str | None:
     match operand:
-        case scim.Literal(str(text), sensitive=False):
+        case Literal(str(text), sensitive=False):
             return text
     return None
 
 
-def _qualified(tree: scim.Filter, within: str) -> scim.Filter:
+def _qualified(tree: Filter, within: str) -> Filter:
     """Return a filter that the one inside a value path implies, with the full names of its attributes."""
     match tree:
-        case scim.And(terms):
-            return scim.all_of(_qualified(term, within) for term in terms)
-        case scim.Or(terms):
-            return scim.any_of(_qualified(term, within) for term in terms)
-        case scim.Compare(attribute, operator, value):
-            return scim.Compare(scim.Attribute(f"{within}.{attribute.name}"), operator, value)
-        case scim.In(attribute, values):
-            return scim.In(scim.Attribute(f"{within}.{attribute.name}"), values)
-    return scim.Constant(True)
+        case And(terms):
+            return all_of(_qualified(term, within) for term in terms)
+        case Or(terms):
+            return any_of(_qualified(term, within) for term in terms)
+        case Compare(attribute, operator, value):
+            return Compare(Attribute(f"{within}.{attribute.name}"), operator, value)
+        case In(attribute, values):
+            return In(Attribute(f"{within}.{attribute.name}"), values)
+    return Constant(True)
 
 
 def _is_single_text(name: str, kind: ResourceKind) -> bool:
     """Tell whether a record has at most one value of an attribute, a text that equals no other text."""
-    rule = scim.rules(kind)(name)
+    rule = rules(kind)(name)
     if rule.type != "string" or not rule.case_exact:
         return False
     schema, many = field(kind.item, ".".join(rule.path)) or ({}, True)
@@ -177,7 +201,7 @@ _OTHER: Final = object()
 """A text that the filter does not name, and that is not empty."""
 
 
-def _narrowed(arms: Iterable[Arm], where: scim.Filter, name: str, kind: ResourceKind) -> tuple[Arm, ...]:
+def _narrowed(arms: Iterable[Arm], where: Filter, name: str, kind: ResourceKind) -> tuple[Arm, ...]:
     """Return alternatives with only those values of an attribute with which the filter may hold."""
     test = _partial(where, name, kind)
     texts = frozenset(_texts(where, name))
@@ -194,46 +218,44 @@ def _narrowed(arms: Iterable[Arm], where: scim.Filter, name: str, kind: Resource
     return tuple(narrowed)
 
 
-def _texts(where: scim.Filter, name: str) -> Iterator[str]:
+def _texts(where: Filter, name: str) -> Iterator[str]:
     """Yield the texts that a filter compares an attribute with."""
-    for full, term in scim.terms(where):
+    for full, term in terms(where):
         if full == name:
-            yield from (text for text in map(_text, scim.operands(term)) if text is not None)
+            yield from (text for text in map(_text, operands(term)) if text is not None)
 
 
-def _compared_otherwise(where: scim.Filter) -> frozenset[str]:
+def _compared_otherwise(where: Filter) -> frozenset[str]:
     """Return the attributes of which a filter says more than the alternatives know already."""
-    if any(isinstance(node, scim.Not) for node in scim.walk(where)):
-        return scim.attributes(where)
-    return frozenset(name for name, term in scim.terms(where) if not _is_equality_of_texts(term))
+    if any(isinstance(node, Not) for node in walk(where)):
+        return attributes(where)
+    return frozenset(name for name, term in terms(where) if not _is_equality_of_texts(term))
 
 
-def _is_equality_of_texts(term: scim.Term) -> bool:
-    equality = isinstance(term, scim.In) or (
-        isinstance(term, scim.Compare) and term.operator is scim.Operator.EQ
-    )
-    return equality and all(_text(operand) is not None for operand in scim.operands(term))
+def _is_equality_of_texts(term: Term) -> bool:
+    equality = isinstance(term, In) or (isinstance(term, Compare) and term.operator is Operator.EQ)
+    return equality and all(_text(operand) is not None for operand in operands(term))
 
 
-def _partial(tree: scim.Filter, name: str, kind: ResourceKind) -> _Test:
+def _partial(tree: Filter, name: str, kind: ResourceKind) -> _Test:
     """Return the filter as a test of one attribute, by Kleene's logic: what other attributes hold is unknown."""
     match tree:
-        case scim.Not(term):
+        case Not(term):
             return _negation(_partial(term, name, kind))
-        case scim.And(terms):
+        case And(terms):
             return _conjunction([_partial(term, name, kind) for term in terms])
-        case scim.Or(terms):
+        case Or(terms):
             none_of = _conjunction([_negation(_partial(term, name, kind)) for term in terms])
             return _negation(none_of)
-        case scim.Compare(attribute) | scim.In(attribute) | scim.Present(attribute):
-            is_shown = not any(_is_hidden(operand) for operand in scim.operands(tree))
+        case Compare(attribute) | In(attribute) | Present(attribute):
+            is_shown = not any(_is_hidden(operand) for operand in operands(tree))
             if attribute.name == name and is_shown:
                 return _term_test(tree, kind)
     return lambda _: None
 
 
-def _is_hidden(operand: scim.Literal | scim.Placeholder) -> bool:
-    return isinstance(operand, scim.Placeholder) or operand.sensitive
+def _is_hidden(operand: Literal | Placeholder) -> bool:
+    return isinstance(operand, Placeholder) or operand.sensitive
 
 
 def _negation(test: _Test) -> _Test:
@@ -258,9 +280,9 @@ def _conjunction(tests: list[_Test]) -> _Test:
     return conjunction
 
 
-def _term_test(term: scim.Compare | scim.In | scim.Present, kind: ResourceKind) -> _Test:
-    rules = scim.rules(kind)
-    holds, path = scim.predicate(term, rules), rules(term.attribute.name).path
+def _term_test(term: Compare | In | Present, kind: ResourceKind) -> _Test:
+    rule_of = rules(kind)
+    holds, path = predicate(term, rule_of), rule_of(term.attribute.name).path
 
     def test(value: object) -> bool | None:
         if value is _OTHER:
@@ -273,10 +295,10 @@ def _term_test(term: scim.Compare | scim.In | scim.Present, kind: ResourceKind) 
     return test
 
 
-def _of_another_text(term: scim.Compare | scim.In | scim.Present) -> bool | None:
+def _of_another_text(term: Compare | In | Present) -> bool | None:
     match term:
-        case scim.Compare(operator=scim.Operator.EQ) | scim.In():
+        case Compare(operator=Operator.EQ) | In():
             return False
-        case scim.Compare(operator=scim.Operator.NE) | scim.Present():
+        case Compare(operator=Operator.NE) | Present():
             return True
     return None
