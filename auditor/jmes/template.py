@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from auditor.jmes.compilation import Expression
 from auditor.jmes.compilation import compile as compile_expression
@@ -17,6 +18,8 @@ from auditor.model.diagnostic import Mistake
 from auditor.model.value import JSON, Values
 
 ABSENT: Final = "(absent)"
+
+See: TypeAlias = Callable[[Node, int], Node]
 
 _SIGN: Final = re.compile(r"\{\{|\}\}|\$\$\{|\$\{|\{")
 _ESCAPED: Final = {"{{": "{", "}}": "}", "$${": "${"}
@@ -29,11 +32,14 @@ class Template:
     parts: tuple[str | Expression, ...]
 
     @classmethod
-    def parse(cls, text: str, values: Values, *, as_of: datetime | None = None) -> Template:
+    def parse(
+        cls, text: str, values: Values, *, as_of: datetime | None = None, see: See = lambda node, _: node
+    ) -> Template:
         """
         Read a message: `{EXPRESSION}`, `${var.x}`, and `{{`, `}}`, `$${` for the signs themselves.
 
-        *as_of* is the instant of the audit, for `age_days`.
+        *as_of* is the instant of the audit, for `age_days`. *see* is shown every expression with the place in
+        the message where it begins, and returns the one to compile.
 
         Raises:
             Mistake: an expression is none or holds a sensitive value, or a brace is not closed; with its span
@@ -48,7 +54,7 @@ class Template:
                 continue
             at = _end(text, sign.end())
             start, end = (sign.start(), at) if sign[0] == "${" else (sign.end(), at - 1)
-            parts += [plain, _expression(text, start, end, values, as_of)]
+            parts += [plain, _expression(text, start, end, values, as_of, see)]
             plain = ""
         return cls(tuple(part for part in (*parts, plain + text[at:]) if part != ""))
 
@@ -79,11 +85,13 @@ def _end(text: str, start: int) -> int:
     return at
 
 
-def _expression(text: str, start: int, end: int, values: Values, as_of: datetime | None) -> Expression:
+def _expression(
+    text: str, start: int, end: int, values: Values, as_of: datetime | None, see: See
+) -> Expression:
     try:
         node = parse(text[start:end], values)
         _refuse_sensitive(node)
-        return compile_expression(node, as_of=as_of)
+        return compile_expression(see(node, start), as_of=as_of)
     except Mistake as mistake:
         first, last = mistake.span or (0, end - start)
         raise Mistake(

@@ -14,9 +14,10 @@ path, `!`, a comparison with `null`, and `type(path) == '…'`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Final, TypeAlias, assert_never
 from typing import Literal as OneOf
 
@@ -82,6 +83,7 @@ Result: TypeAlias = OneOf["boolean", "list"]
 MAX_MISTAKES: Final = 100
 """How many mistakes of one expression are told: a list of a thousand misspelt names needs no more."""
 
+_NONE_BOUND: Final[Mapping[str, Type]] = MappingProxyType({})
 _CONSTANTS: Final = ("null", "true", "false")
 _SEARCHES: Final = ("contains", "starts_with", "ends_with", "matches")
 
@@ -101,11 +103,14 @@ class Checking:
     warnings: tuple[Mistake, ...]
 
 
-def check(node: Node, given: Type, *, result: Result | None = None) -> Checking:
+def check(
+    node: Node, given: Type, *, result: Result | None = None, bound: Mapping[str, Type] = _NONE_BOUND
+) -> Checking:
     """
     Check an expression against the type of the value that it will be evaluated on.
 
-    *result* is what the expression must give, None where anything will do.
+    *result* is what the expression must give, None where anything will do. *bound* holds the types of
+    placeholders whose values are not known yet, by name.
     Raises: nothing, for a tree that `parse` made.
 
     Codes of mistakes: `jmes.unknown-field`, `jmes.unknown-value`, `jmes.impossible-comparison`,
@@ -114,7 +119,7 @@ def check(node: Node, given: Type, *, result: Result | None = None) -> Checking:
     path), `jmes.impossible-comparison` (with `null`, of what is never null), and `jmes.not-boolean` or
     `jmes.not-a-list-result` (where the result may also be null or empty).
     """
-    checker = _Checker()
+    checker = _Checker(bound)
     found = checker.see(node, _Scope(given, given))
     if result is not None:
         checker.demand(node, found, result)
@@ -150,7 +155,8 @@ class _Scope:
 class _Checker:
     """One check. Types are returned, what is wrong is collected; each node is seen once."""
 
-    def __init__(self) -> None:
+    def __init__(self, bound: Mapping[str, Type]) -> None:
+        self.bound = bound
         self.mistakes: list[Mistake] = []
         self.warnings: list[Mistake] = []
         self._types: dict[int, Type] = {}
@@ -224,7 +230,7 @@ class _Checker:
             case Literal():
                 return of_value(node.value, sensitive=node.sensitive)
             case Placeholder():
-                return ANY
+                return self.bound.get(node.name, ANY)
             case Index():
                 return self._index(node, scope)
             case Subexpression(steps=steps) | Pipe(stages=steps):
