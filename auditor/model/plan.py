@@ -14,9 +14,16 @@ from auditor.model.value import JSON
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:
-    """One check that a query serves, with the part of its filter that is evaluated here."""
+    """
+    One check that a query serves, with the part of its filter that is evaluated here.
+
+    `name` is that of the query in the check, empty where it has one only. `window` is the check's own: a
+    query that serves several may read a longer one.
+    """
 
     check: str
+    name: str = ""
+    window: Window | None
     where: str
     residual: str
 

@@ -131,6 +131,8 @@ class Query(Document):
     """SCIM filter (RFC 7644, section 3.4.2.2). Every operator works, whatever the endpoint supports."""
     include_partial: bool = False
     """Count the period that is still running too: a sound lower bound, right for "at most"."""
+    on_empty: OnEmpty | None = None
+    """What no records count as, unless the check says; the default comes from the resource."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -150,7 +152,9 @@ class Expectation(Document):
     some: str | None = None
     """JMESPath on the whole list; it must yield at least one item."""
     that: str | None = None
-    """JMESPath on the whole list; it must be `true`."""
+    """JMESPath on the whole list, or on `{name: [...]}` of several queries; it must be `true`."""
+    over: Name | None = None
+    """Of several queries, the one whose records it is about."""
     message: str | None = None
     """What to say of a violation; `{EXPRESSION}` is evaluated on the item, `${var.x}` is inserted."""
     severity: Severity | None = None
@@ -204,8 +208,27 @@ Expectations = Annotated[
 ]
 
 
+def _by_name(value: object) -> object:
+    """Write a list of shared queries out: each under its own name."""
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: name for name in value}
+    return value
+
+
+Queries = Annotated[
+    dict[Name, str | Query],
+    BeforeValidator(_by_name, json_schema_input_type=dict[Name, str | Query] | list[Name]),
+    Field(min_length=1),
+]
+"""Queries by name, each written out or the name of a shared one; or a list of shared ones."""
+
+
 class Check(Document):
     """One thing that must hold, with one verdict."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["query"]}, {"required": ["queries"]}]}
+    )
 
     title: str
     description: str = ""
@@ -214,7 +237,12 @@ class Check(Document):
     controls: dict[str, Many[str]] = {}
     """Controls by framework: `soc2: [CC6.1]`."""
     tags: Many[str] = ()
-    query: Query
+    query: str | Query | None = None
+    """Which records it is about; or the name of a shared query."""
+    queries: Queries | None = None
+    """Several queries that are joined: expectations name theirs in `over`, or see `{name: [...]}`."""
+    bind: dict[Name, str] = {}
+    """Values found in the records of `queries`: JMESPath on `{name: [...]}`, then a literal `${bind.name}`."""
     expect: Expectations
     message: str | None = None
     """The message of every expectation that has none of its own."""
@@ -226,6 +254,13 @@ class Check(Document):
     """What to do about a violation."""
     references: Many[str] = ()
 
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.query is None) is (self.queries is None):
+            given = ", not both" if self.query is not None else ""
+            raise ValueError(f"give query, or queries{given}")
+        return self
+
 
 class PolicyFile(Document):
     """A policy file."""
@@ -233,4 +268,8 @@ class PolicyFile(Document):
     version: Literal[1]
     pack: Pack
     variables: dict[Name, Variable] = {}
+    locals: dict[Name, str] = {}
+    """Values made from others: JMESPath over `${var.x}` and `${local.x}`, then a literal `${local.name}`."""
+    queries: dict[Name, Query] = {}
+    """Queries that checks of this file share by name."""
     checks: Annotated[dict[Identifier, Check], Field(min_length=1)]

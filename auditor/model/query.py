@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from auditor.model.environment import Environment
 from auditor.model.policy import Form, OnEmpty, OnMissing, Severity
@@ -14,6 +14,10 @@ from auditor.model.value import Values
 
 Pushdown = Mark | Literal["range"]
 """What may be pushed to the server: shapes seen to work, documented shapes too, or only the window."""
+
+
+SINGLE: Final = ""
+"""The name of the query of a check that has one only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +65,31 @@ class CompiledQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledExpectation:
-    """One expectation with every default decided. `expression` is JMESPath text over the check's values."""
+    """
+    One expectation with every default decided. `expression` is JMESPath text over the check's values.
+
+    `over` names the query whose records it is about, None where it sees all of them as `{name: [...]}`.
+    `on_empty` says by query what no records of it count as; where it says nothing, the expression decides.
+    """
 
     form: Form
+    over: str | None
     expression: str
     severity: Severity
     message: str | None
     on_missing: OnMissing | None
-    on_empty: OnEmpty | None
+    on_empty: Mapping[str, OnEmpty]
     address: Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledCheck:
-    """One check for one environment. `excluded` is the reason why it is left out, if it is."""
+    """
+    One check for one environment. `excluded` is the reason why it is left out, if it is.
+
+    `queries` are its queries by name; that of a single one is `SINGLE`. `bind` holds JMESPath texts over
+    `{name: [...]}`, in the order of the policy.
+    """
 
     environment: str
     pack: str
@@ -85,7 +100,8 @@ class CompiledCheck:
     severity: Severity
     controls: Mapping[str, tuple[str, ...]]
     tags: tuple[str, ...]
-    query: CompiledQuery
+    queries: Mapping[str, CompiledQuery]
+    bind: Mapping[str, str]
     expectations: tuple[CompiledExpectation, ...]
     remediation: str
     references: tuple[str, ...]

@@ -77,12 +77,30 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """
+    The records that one query of a check selected.
+
+    `name` is that of the query in the check, empty where it has one only; `query` is the id of the planned
+    query that found them, empty where none was asked.
+    """
+
+    name: str
+    resource: str
+    where: str
+    window: str = ""
+    query: str = ""
+    population: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """
     How one check ended in one environment.
 
-    `code` and `reason` are those of the outcome that decided the status. `queries` are the ids of the
-    queries that it rests on. `severity` is that of the gravest outcome that decided, else the check's.
+    `code` and `reason` are those of the outcome that decided the status. `population` counts the records that
+    the expectations are about, each query's once. `severity` is that of the gravest outcome that decided, else
+    the check's.
     """
 
     environment: str
@@ -100,10 +118,7 @@ class Verdict:
     exceptions: int = 0
     undecided: int = 0
     outcomes: tuple[Outcome, ...] = ()
-    resource: str = ""
-    where: str = ""
-    window: str = ""
-    queries: tuple[str, ...] = ()
+    examined: tuple[Examined, ...] = ()
     caveats: tuple[str, ...] = ()
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
@@ -117,6 +132,11 @@ class Verdict:
     def name(self) -> str:
         """Environment, pack and check."""
         return f"{self.environment}/{self.pack}/{self.check}"
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The ids of the planned queries that the verdict rests on, each once."""
+        return tuple(dict.fromkeys(one.query for one in self.examined if one.query))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
