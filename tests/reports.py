@@ -10,7 +10,7 @@ from auditor.model.evidence import Failure, QueryEnd
 from auditor.model.instant import Window
 from auditor.model.plan import Coverage, PlannedEnvironment, PlannedQuery, Use
 from auditor.model.source import Address, Location
-from auditor.model.verdict import Asked, Outcome, Report, Status, VariableUse, Verdict, Violation
+from auditor.model.verdict import Asked, Examined, Outcome, Report, Status, VariableUse, Verdict, Violation
 
 NOW: Final = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY: Final = Window(NOW - timedelta(days=1), NOW)
@@ -54,6 +54,17 @@ def verdict(status: Status = Status.PASS, **changes: Any) -> Verdict:
     """Return a verdict on the deletion of applications, with as many examined as its outcomes say."""
     outcomes: tuple[Outcome, ...] = changes.get("outcomes", (outcome(status),))
     first = outcomes[0] if outcomes else outcome(status, population=0)
+    examined = tuple(
+        Examined(
+            name="",
+            resource="activities",
+            where=changes.pop("where", 'action.type eq "APPLICATION.DELETED"'),
+            window=str(DAY),
+            query=query,
+            population=first.population,
+        )
+        for query in changes.pop("queries", ("q1",)) or ("",)
+    )
     given: dict[str, Any] = {
         "environment": "prod",
         "pack": "pingone-activity",
@@ -70,10 +81,7 @@ def verdict(status: Status = Status.PASS, **changes: Any) -> Verdict:
         "exceptions": first.exceptions,
         "undecided": first.undecided,
         "outcomes": outcomes,
-        "resource": "activities",
-        "where": 'action.type eq "APPLICATION.DELETED"',
-        "window": str(DAY),
-        "queries": ("q1",),
+        "examined": examined,
         "controls": {"soc2": ("CC6.1", "CC8.1"), "iso27001": ("A.8.32",)},
         "tags": ("applications",),
         "remediation": "Restore the application.\nRemove the client's role.",
@@ -138,7 +146,11 @@ def asked(ended: QueryEnd | None = None, **changes: Any) -> Asked:
         "slices": (DAY,),
         "include_partial": False,
         "options": {"limit": 500},
-        "uses": (Use(check="prod/pingone-activity/app-deletion-by-admin-clients", where="", residual=""),),
+        "uses": (
+            Use(
+                check="prod/pingone-activity/app-deletion-by-admin-clients", window=DAY, where="", residual=""
+            ),
+        ),
         "coverage": Coverage(covered=True, until=NOW + timedelta(days=13)),
         "requests_at_least": 1,
         "requests_exact": False,

@@ -42,6 +42,7 @@ class Job:
     allow_hosts: Sequence[str] = ()
     as_of: str | None = None
     pushdown: Pushdown = "documented"
+    merge: bool = True
     records: Sequence[str] = ()
     simulation: Simulation | None = None
     rates: Sequence[str] = ()
@@ -131,7 +132,14 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
     problems += as_of.diagnostics
     if as_of.value is None or any(problem.level is Level.ERROR for problem in problems):
         return Checked(None, tuple(problems))
-    made = planner.plan(program, project.catalogue, as_of=as_of.value, tool_version=__version__)
+    made = planner.plan(
+        program,
+        project.catalogue,
+        as_of=as_of.value,
+        tool_version=__version__,
+        merge=job.merge,
+        given=given is not None,
+    )
     planned = Planned(project=project, program=program, plan=made, given=given.value if given else None)
     return Checked(planned, tuple(problems))
 

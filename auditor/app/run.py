@@ -141,6 +141,11 @@ class _Run:
                     end=self.ends.get(query.id),
                 )
                 for query in (made.queries if made else ())
+            )
+            + tuple(
+                Asked(query=probe, filter=scim.fill_window(probe.filter, probe.window), end=end)
+                for probe in (made.probes if made else ())
+                if (end := self.ends.get(probe.id)) is not None
             ),
             variables=_variables(self.planned.program) if self.planned else (),
             problems=problems,

@@ -47,6 +47,7 @@ def compile(project: Project, *, pushdown: Pushdown = "documented") -> Checked[P
         environments=project.environments,
         digest=_digest(checks, project.catalogue),
         own_resources=project.own_resources,
+        pushdown=pushdown,
     )
     return Checked(program, found)
 

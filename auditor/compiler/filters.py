@@ -66,7 +66,7 @@ def compile_filter(
     split = Split(
         where=scim.render(canonical),
         pushed=_text(pushed),
-        residual=_text(_residual(canonical, pushed)),
+        residual=scim.residual(canonical, pushed),
         values=frozenset(_placeholders(tree)),
     )
     return Checked(split)
@@ -82,25 +82,3 @@ def _placeholders(tree: scim.Filter) -> Iterator[str]:
         for source in sources:
             if not isinstance(source, scim.Placeholder) and source.placeholder is not None:
                 yield source.placeholder
-
-
-def _residual(where: scim.Filter, pushed: scim.Filter) -> scim.Filter:
-    """Return the terms of the filter that what was pushed does not already decide."""
-    decided = [_alternatives(term) for term in _conjuncts(pushed)]
-    return scim.all_of(
-        term for term in _conjuncts(where) if not any(given <= _alternatives(term) for given in decided)
-    )
-
-
-def _conjuncts(tree: scim.Filter) -> tuple[scim.Filter, ...]:
-    return tree.terms if isinstance(tree, scim.And) else (tree,)
-
-
-def _alternatives(term: scim.Filter) -> frozenset[scim.Filter]:
-    """Return the terms of which one has to hold, an `in` as the comparisons that it stands for."""
-    match term:
-        case scim.In(attribute, scim.Literals(items)):
-            return frozenset(scim.Compare(attribute, scim.Operator.EQ, item) for item in items)
-        case scim.Or(terms):
-            return frozenset().union(*map(_alternatives, terms))
-    return frozenset((term,))

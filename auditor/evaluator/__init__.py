@@ -8,16 +8,28 @@ verdict is a pass unless everything that it rests on was read completely, decode
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any
 
-from auditor import jmes, scim
-from auditor.evaluator.reducers import Every, Finding, Reducer, Subject, Whole, number
+from auditor import jmes
+from auditor.evaluator.judging import (
+    DEFAULT_MESSAGES,
+    ERROR_HELP,
+    EXPECTED,
+    Judgement,
+    gravest,
+    of_emptiness,
+    of_finding,
+    unread,
+)
+from auditor.evaluator.populations import Population
+from auditor.evaluator.reducers import Every, Finding, Reducer, Subject, Together, Undecided, Whole, number
 from auditor.model.evidence import Page, QueryEnd
-from auditor.model.plan import Plan, PlannedQuery, belongs
-from auditor.model.policy import SEVERITIES, Form, OnEmpty
+from auditor.model.plan import Plan
+from auditor.model.policy import SEVERITIES
 from auditor.model.query import CompiledCheck, CompiledExpectation, Program
-from auditor.model.resource import Catalogue, ResourceKind
-from auditor.model.verdict import Outcome, Status, Verdict
+from auditor.model.resource import Catalogue
+from auditor.model.value import JSON, Value, Values
+from auditor.model.verdict import Examined, Outcome, Status, Verdict
 
 __all__ = ["Audit"]
 
@@ -27,102 +39,167 @@ class Audit:
 
     def __init__(self, program: Program, plan: Plan, catalogue: Catalogue) -> None:
         checks = {check.name: check for check in program.checks}
-        self._queries = {query.id: (query, catalogue[query.resource]) for query in plan.queries}
-        self._runs = {
-            query.id: [_Run(checks[use.check], query, kind, plan) for use in query.uses]
-            for query, kind in self._queries.values()
-        }
         self._checks = program.checks
+        self._probes = {(probe.environment, probe.resource): probe.id for probe in plan.probes}
+        self._uses: dict[str, list[Population]] = {}
+        populations: dict[str, dict[str, Population]] = {}
+        for query in plan.queries:
+            for use in query.uses:
+                check = checks[use.check]
+                kind = catalogue[query.resource]
+                population = Population(check, use, query, kind, keeps=_is_join(check))
+                self._uses.setdefault(query.id, []).append(population)
+                populations.setdefault(check.name, {})[use.name] = population
+        types = {name: jmes.type_of(kind.item) for name, kind in catalogue.items() if _is_used(plan, name)}
+        self._runs = {
+            name: _Run(checks[name], {each: own[each] for each in checks[name].queries}, types, plan)
+            for name, own in populations.items()
+        }
 
     def add(self, page: Page) -> None:
-        """Offer the records of one page that its query's window counts to every check that it serves."""
-        query, kind = self._queries[page.query]
-        runs = self._runs[page.query]
+        """Offer the records of one page to every check that its query serves."""
+        populations = self._uses[page.query]
         for record in page.records:
-            try:
-                inside = belongs(record, query, kind)
-            except ValueError as error:
-                for run in runs:
-                    run.refuse(error)
-                continue
-            if inside:
-                for run in runs:
-                    run.add(record)
+            for population in populations:
+                population.add(record)
 
     def finish(self, ends: Iterable[QueryEnd]) -> tuple[Verdict, ...]:
         """Return the verdict of every check, in the order of the program."""
         by_query = {end.query: end for end in ends}
-        verdicts = {check.name: _excluded(check) for check in self._checks if check.excluded is not None}
-        for query_id, runs in self._runs.items():
-            for run in runs:
-                verdicts[run.check.name] = run.finish(by_query.get(query_id))
-        return tuple(verdicts[check.name] for check in self._checks)
+        probes = {what: by_query[probe] for what, probe in self._probes.items() if probe in by_query}
+        return tuple(
+            _excluded(check)
+            if check.excluded is not None
+            else self._runs[check.name].finish(by_query, probes)
+            for check in self._checks
+        )
 
 
-class _Judgement(NamedTuple):
-    """What decided an expectation."""
+def _is_used(plan: Plan, resource: str) -> bool:
+    return any(query.resource == resource for query in plan.queries)
 
-    status: Status
-    code: str
-    reason: str
-    help: str = ""
+
+def _is_join(check: CompiledCheck) -> bool:
+    """Tell whether a check needs the records of its queries together, so that they have to be kept."""
+    return bool(check.bind) or any(expectation.over is None for expectation in check.expectations)
 
 
 class _Run:
-    """One check on its way over the records of its query."""
+    """One check on its way over the records of its queries."""
 
-    def __init__(self, check: CompiledCheck, query: PlannedQuery, kind: ResourceKind, plan: Plan) -> None:
+    def __init__(
+        self,
+        check: CompiledCheck,
+        populations: Mapping[str, Population],
+        types: Mapping[str, jmes.Type],
+        plan: Plan,
+    ) -> None:
         self.check = check
-        self.query = query
-        self.kind = kind
-        self.population = 0
-        self.unselectable = 0
-        self.unselectable_reason = ""
-        where = check.query.where
-        self.selects = (
-            scim.predicate(scim.parse(where, check.values), scim.rules(kind)) if where else _everything
-        )
-        self.reducers = [self._reducer(expectation, plan) for expectation in check.expectations]
+        self.populations = populations
+        self.plan = plan
+        self.types = {name: types[population.kind.kind] for name, population in populations.items()}
+        # What is bound is known only when all records are there; everything else takes them as they come.
+        self.reducers: dict[int, Reducer] = {}
+        if not check.bind:
+            for position, expectation in enumerate(check.expectations):
+                if expectation.over is not None:
+                    reducer = self._reducer(expectation, check.values)
+                    self.reducers[position] = reducer
+                    populations[expectation.over].reducers.append(reducer)
 
-    def _reducer(self, expectation: CompiledExpectation, plan: Plan) -> Reducer:
-        values, as_of = self.check.values, plan.as_of
-        expression = jmes.compile(jmes.parse(expectation.expression, values), as_of=as_of)
-        message = expectation.message
-        template = jmes.Template.parse(message, values, as_of=as_of) if message else None
-        default = _DEFAULT_MESSAGES[expectation.form].format(expectation.expression)
-        subject = Subject(self.check.name, self.kind, template, default)
+    # Expressions
+
+    def _reducer(self, expectation: CompiledExpectation, values: Values) -> Reducer:
+        record = jmes.ANY if expectation.over is None else self.types[expectation.over]
+        if expectation.over is None:
+            given = self._joined_type()
+        else:
+            given = record if expectation.form == "every" else jmes.list_of(record)
+        expression = _compiled(expectation.expression, values, given, self.plan)
+        item = given if expectation.form in ("every", "that") else record
+        subject = self._subject(expectation, values, item)
+        if expectation.over is None:
+            return Together(expression, subject, expectation.on_missing, self._lists())
         if expectation.form == "every":
             return Every(expression, subject, expectation.on_missing)
         return Whole(expectation.form, expression, subject, expectation.on_missing)
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Take a record of the window, if the check is about it."""
-        try:
-            selected = self.selects(record)
-        except scim.NotComparable as error:
-            self.refuse(error)
-            return
-        if selected:
-            self.population += 1
-            for reducer in self.reducers:
-                reducer.step(record)
+    def _subject(self, expectation: CompiledExpectation, values: Values, item: jmes.Type) -> Subject:
+        template = None
+        if expectation.message is not None:
+            template = jmes.Template.parse(
+                expectation.message,
+                values,
+                as_of=self.plan.as_of,
+                see=lambda node, _: jmes.check(node, item).node,
+            )
+        default = DEFAULT_MESSAGES[expectation.form].format(expectation.expression)
+        kind = self.populations[expectation.over or next(iter(self.populations))].kind
+        return Subject(self.check.name, kind, template, default)
 
-    def refuse(self, error: ValueError) -> None:
-        """Count a record of which it can not be told whether the check is about it."""
-        self.unselectable_reason = min(self.unselectable_reason or str(error), str(error))
-        self.unselectable += 1
+    def _joined_type(self) -> jmes.Type:
+        return jmes.object_of({name: jmes.list_of(record) for name, record in self.types.items()})
 
-    def finish(self, end: QueryEnd | None) -> Verdict:
-        outcomes = tuple(
-            self._outcome(expectation, reducer, end)
-            for expectation, reducer in zip(self.check.expectations, self.reducers, strict=True)
+    def _lists(self) -> dict[str, list[JSON]]:
+        """Return the records of each query in order, as joins see them."""
+        return {
+            name: sorted(population.records, key=Subject(self.check.name, population.kind, None, "").key)
+            for name, population in self.populations.items()
+        }
+
+    def _bound(self) -> Values | Judgement:
+        """Return the values with what `bind` finds, or why there is none."""
+        values = dict(self.check.values)
+        lists, given = self._lists(), self._joined_type()
+        for name, text in self.check.bind.items():
+            expression = _compiled(text, self.check.values, given, self.plan)
+            missing = jmes.Missing(select=False)
+            try:
+                found = expression.decide(lists, missing)
+            except jmes.EvaluationError as error:
+                reason = f"bind.{name} can not be evaluated: {error}."
+                return Judgement(Status.ERROR, "evaluation.error", reason, ERROR_HELP["evaluation.error"])
+            undecided = Undecided()
+            for operands in (
+                *(each for _, each in missing.found),
+                *((found,) if isinstance(found, jmes.Undecided) else ()),
+            ):
+                undecided.add(operands)
+            if undecided.total:
+                return Judgement(
+                    Status.ERROR, "policy.undecided", undecided.reason(f"bind.{name}"), _DECIDE_BIND
+                )
+            if found is None:
+                reason = f"bind.{name} gives null, and nothing can be compared with that."
+                return Judgement(Status.ERROR, "policy.undecided", reason, _DECIDE_BIND)
+            values[f"bind.{name}"] = Value(found, origin="bind")
+        return values
+
+    # Verdicts
+
+    def finish(self, ends: Mapping[str, QueryEnd], probes: Mapping[tuple[str, str], QueryEnd]) -> Verdict:
+        obstacle = gravest(
+            filter(
+                None,
+                (
+                    unread(
+                        population,
+                        ends.get(population.query.id),
+                        probes.get((population.query.environment, population.query.resource)),
+                    )
+                    for population in self.populations.values()
+                ),
+            )
         )
+        outcomes = self._outcomes(obstacle)
         status = max(outcome.status for outcome in outcomes)
         # Of those that decided, the gravest speaks for the check; of equals, the first.
         deciding = max(
             (outcome for outcome in outcomes if outcome.status is status),
             key=lambda outcome: SEVERITIES.index(outcome.severity),
         )
+        over = {expectation.over for expectation in self.check.expectations}
+        own_ends = {query: ends[query] for query in self._queries() if query in ends}
         return Verdict(
             **_identity(self.check),
             severity=deciding.severity if status >= Status.FAIL else self.check.severity,
@@ -130,21 +207,86 @@ class _Run:
             code=deciding.code,
             reason=deciding.reason,
             help=deciding.help,
-            population=self.population,
+            population=sum(
+                population.count for name, population in self.populations.items() if {None, name} & over
+            ),
             exceptions=sum(outcome.exceptions for outcome in outcomes),
             undecided=max(outcome.undecided for outcome in outcomes),
             outcomes=outcomes,
-            window=str(self.query.window) if self.query.window else "",
-            queries=(self.query.id,),
-            caveats=(*self.query.caveats, *(end.warnings if end else ())),
-            elapsed_s=end.elapsed_s if end else 0,
+            examined=tuple(population.examined for population in self.populations.values()),
+            caveats=tuple(dict.fromkeys(self._caveats(own_ends))),
+            elapsed_s=sum(end.elapsed_s for end in own_ends.values()),
         )
 
-    def _outcome(self, expectation: CompiledExpectation, reducer: Reducer, end: QueryEnd | None) -> Outcome:
-        unread = self._unread(end)
-        decided_by_emptiness = not self.population and (unread or expectation.on_empty)
-        finding = None if decided_by_emptiness else reducer.finish()
-        judgement = unread or self._judge(expectation, finding)
+    def _queries(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(population.query.id for population in self.populations.values()))
+
+    def _caveats(self, ends: Mapping[str, QueryEnd]) -> Iterable[str]:
+        for population in self.populations.values():
+            yield from population.query.caveats
+        for end in ends.values():
+            yield from end.warnings
+        for population in self.populations.values():
+            given = ends.get(population.query.id)
+            if given is None or given.assurance != "given":
+                continue
+            yield "The records were given as a file: whether they are all of the window can not be told."
+            if population.outside:
+                lie = "lies" if population.outside == 1 else "lie"
+                outside = number(population.outside, "given record")
+                yield f"{outside} {lie} outside the window, {population.examined.window}."
+
+    def _outcomes(self, obstacle: Judgement | None) -> tuple[Outcome, ...]:
+        reducers = dict(self.reducers)
+        if obstacle is None and len(reducers) < len(self.check.expectations):
+            values = self._bound() if self._must_bind() else self.check.values
+            if isinstance(values, Judgement):
+                obstacle = values
+            else:
+                reducers = self._deferred(values)
+        return tuple(
+            self._outcome(expectation, reducers.get(position), obstacle)
+            for position, expectation in enumerate(self.check.expectations)
+        )
+
+    def _must_bind(self) -> bool:
+        """Tell whether what is bound is needed: where emptiness decides everything, nothing is evaluated."""
+        return any(self._emptiness(expectation) is None for expectation in self.check.expectations)
+
+    def _deferred(self, values: Values) -> dict[int, Reducer]:
+        """Return the reducers of all expectations, with the records of those that had to wait for the rest."""
+        reducers = dict(self.reducers)
+        for position, expectation in enumerate(self.check.expectations):
+            if position not in reducers and self._emptiness(expectation) is None:
+                reducer = reducers[position] = self._reducer(expectation, values)
+                for record in (
+                    self.populations[expectation.over].records if expectation.over is not None else ()
+                ):
+                    reducer.step(record)
+        return reducers
+
+    def _emptiness(self, expectation: CompiledExpectation) -> Judgement | None:
+        """Return what decides an expectation because there is nothing to look at."""
+        return gravest(
+            of_emptiness(on_empty, self.populations[name])
+            for name, on_empty in expectation.on_empty.items()
+            if not self.populations[name].count
+        )
+
+    def _outcome(
+        self, expectation: CompiledExpectation, reducer: Reducer | None, obstacle: Judgement | None
+    ) -> Outcome:
+        emptiness = None if obstacle else self._emptiness(expectation)
+        population = (
+            sum(each.count for each in self.populations.values())
+            if expectation.over is None
+            else self.populations[expectation.over].count
+        )
+        # What was found in an answer that is not complete is shown, and decides nothing.
+        finding = None
+        if reducer is not None and emptiness is None and (population or obstacle is None):
+            finding = reducer.finish()
+        judgement = obstacle or emptiness or of_finding(finding or Finding())
         finding = finding or Finding(observed="no records")
         return Outcome(
             form=expectation.form,
@@ -153,103 +295,25 @@ class _Run:
             status=judgement.status,
             code=judgement.code,
             reason=judgement.reason,
-            expected=_EXPECTED[expectation.form].format(expectation.expression),
+            expected=EXPECTED[expectation.form].format(expectation.expression),
             observed=finding.observed,
-            population=self.population - finding.skipped,
+            population=population - finding.skipped,
             exceptions=finding.exceptions,
             undecided=finding.undecided,
             violations=finding.violations,
             help=judgement.help,
         )
 
-    def _unread(self, end: QueryEnd | None) -> _Judgement | None:
-        """Return what keeps every expectation from being judged, whatever was found."""
-        if end is None:
-            return _Judgement(
-                Status.ERROR, "evidence.incomplete", "The query was not carried out.", "Run again."
-            )
-        if end.failure is not None:
-            return _Judgement(Status.ERROR, end.failure.code, end.failure.reason, end.failure.help)
-        if self.unselectable:
-            return _Judgement(
-                Status.ERROR,
-                "evaluation.not-comparable",
-                f"Of {number(self.unselectable, 'record')} it can not be told whether the check is about them: "
-                f"{self.unselectable_reason}.",
-                "The record is not as documented; report it, or exclude it in `where`.",
-            )
-        return None
 
-    def _judge(self, expectation: CompiledExpectation, finding: Finding | None) -> _Judgement:
-        """Judge one expectation on records that are all there; what could not be told comes first."""
-        if finding is None:
-            return self._empty(expectation.on_empty)
-        if finding.error:
-            return _Judgement(
-                Status.ERROR,
-                finding.code,
-                f"The expression can not be evaluated: {finding.error}.",
-                _ERROR_HELP[finding.code],
-            )
-        if finding.undecided:
-            return _Judgement(Status.ERROR, "policy.undecided", finding.undecided_reason, _DECIDE)
-        if finding.status is Status.SKIP:
-            reason = "Nothing could be decided, and on_missing says skip."
-            return _Judgement(Status.SKIP, "policy.undecided", reason)
-        code = "policy.violation" if finding.status is Status.FAIL else "policy.holds"
-        return _Judgement(finding.status, code, f"{_capital(finding.observed)}.")
-
-    def _empty(self, on_empty: OnEmpty | None) -> _Judgement:
-        """Return what an empty population counts as."""
-        match on_empty:
-            case "pass":
-                reason = "No occurrences: there was nothing to examine."
-                return _Judgement(Status.PASS, "policy.no-occurrences", reason)
-            case "skip":
-                reason = "No occurrences, and on_empty says skip."
-                return _Judgement(Status.SKIP, "policy.no-occurrences", reason)
-            case "fail":
-                reason = "Nothing was found, and something must be there."
-                return _Judgement(Status.FAIL, "policy.empty", reason)
-        return _Judgement(
-            Status.ERROR,
-            "evidence.empty",
-            f"There are no {self.kind.kind} to examine, which can not be right.",
-            "Check the window and the filter; if nothing is an answer, say on_empty: pass | fail | skip.",
-        )
-
-
-_EXPECTED: Final[Mapping[Form, str]] = {
-    "every": "true of every record: {}",
-    "none": "nothing is yielded by: {}",
-    "some": "something is yielded by: {}",
-    "that": "true of the whole list: {}",
-}
-
-_DEFAULT_MESSAGES: Final[Mapping[Form, str]] = {
-    "every": "not true: {}",
-    "none": "found by: {}",
-    "some": "nothing found by: {}",
-    "that": "not true: {}",
-}
-
-_DECIDE: Final = (
-    "Say what such a record counts as, with on_missing: fail | pass | skip, or let the expression decide: "
-    "test the field first (field && …), or give a value for an absent one (field || 'none')."
+_DECIDE_BIND = (
+    "Let the expression decide: test the field first (field && …), or give a value for an absent one "
+    "(field || 'none')."
 )
 
-_ERROR_HELP: Final = {
-    "evaluation.error": "Mend the expression, or narrow `where`.",
-    "evaluation.too-many": "Narrow `where` or the window, or write the expectation as `every`.",
-}
 
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _everything(_: Mapping[str, Any]) -> bool:
-    return True
+def _compiled(text: str, values: Values, given: jmes.Type, plan: Plan) -> jmes.Expression:
+    """Return an expression as it is evaluated on values of a type, which tells instants from other texts."""
+    return jmes.compile(jmes.check(jmes.parse(text, values), given).node, as_of=plan.as_of)
 
 
 def _identity(check: CompiledCheck) -> dict[str, Any]:
@@ -261,8 +325,6 @@ def _identity(check: CompiledCheck) -> dict[str, Any]:
         "check": check.id,
         "title": check.title,
         "description": check.description,
-        "resource": check.query.resource,
-        "where": check.query.where,
         "controls": check.controls,
         "tags": check.tags,
         "remediation": check.remediation,
@@ -278,4 +340,8 @@ def _excluded(check: CompiledCheck) -> Verdict:
         status=Status.SKIP,
         code="policy.excluded",
         reason=f"Excluded by the project: {check.excluded}",
+        examined=tuple(
+            Examined(name=name, resource=query.resource, where=query.where)
+            for name, query in check.queries.items()
+        ),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -75,7 +76,7 @@ class Subject:
             link=link if isinstance(link, str) else None,
         )
 
-    def violation_of_list(self, records: list[JSON]) -> Violation:
+    def violation_of_list(self, records: JSON) -> Violation:
         """Return the whole list as one violation; of its records only the message tells."""
         return Violation(
             fingerprint=self._fingerprint(),
@@ -292,7 +293,7 @@ class Whole:
                 error=f"it needs the whole list, which has more than {MAX_ITEMS:,} records",
                 code="evaluation.too-many",
             )
-        whole = sorted(self.records, key=self.subject.key)
+        whole = self._whole()
         try:
             found = self._judge(whole)
             if isinstance(found, Finding):
@@ -306,6 +307,14 @@ class Whole:
         except jmes.EvaluationError as error:
             return Finding(error=str(error))
 
+    def _whole(self) -> list[JSON]:
+        """Return the records in order."""
+        return sorted(self.records, key=self.subject.key)
+
+    def _value(self, records: list[JSON]) -> JSON:
+        """Return what the expression is evaluated on."""
+        return records
+
     def _judge(self, records: list[JSON]) -> Finding | jmes.Undecided:
         """Judge some records, unless the expression is undecided as a whole."""
         return self._that(records) if self.form == "that" else self._items(records)
@@ -317,7 +326,7 @@ class Whole:
     def _items(self, records: list[JSON]) -> Finding | jmes.Undecided:
         """Judge what `none` and `some` yield."""
         missing = jmes.Missing(select=(self.form, self.on_missing) in {("none", "fail"), ("some", "pass")})
-        result = self.expression.decide(records, missing)
+        result = self.expression.decide(self._value(records), missing)
         if isinstance(result, jmes.Undecided):
             return result
         if not isinstance(result, list):
@@ -343,9 +352,9 @@ class Whole:
         `fail` both. `skip` leaves them out.
         """
         without, with_all = jmes.Missing(select=False), jmes.Missing(select=True)
-        results = [self.expression.decide(records, without)]
+        results = [self.expression.decide(self._value(records), without)]
         if without.found and self.on_missing in ("pass", "fail"):
-            results.append(self.expression.decide(records, with_all))
+            results.append(self.expression.decide(self._value(records), with_all))
         for result in results:
             if isinstance(result, jmes.Undecided):
                 return result
@@ -357,7 +366,7 @@ class Whole:
         return Finding(
             status=_status(holds, skipped, records),
             observed="not decided" if open_elements.total else str(holds).lower(),
-            violations=(self.subject.violation_of_list(records),) if violated else (),
+            violations=(self.subject.violation_of_list(self._value(records)),) if violated else (),
             exceptions=int(violated),
             undecided=open_elements.total,
             undecided_reason=open_elements.reason(_elements(open_elements)),
@@ -395,7 +404,7 @@ class Whole:
             found,
             status={"fail": Status.FAIL, "pass": Status.PASS, "skip": Status.SKIP}[on_missing],
             observed=f"{found.observed}: counted as {on_missing}",
-            violations=(self.subject.violation_of_list(whole),) if failed else (),
+            violations=(self.subject.violation_of_list(self._value(whole)),) if failed else (),
             exceptions=int(failed),
         )
 
@@ -414,6 +423,29 @@ class Whole:
         """Return how many records are left out; what lies inside of a record is none itself."""
         left_out = {id(element) for element, _ in missing.found} if self.on_missing == "skip" else set()
         return sum(id(record) in left_out for record in records)
+
+
+class Together(Whole):
+    """`that` on the records of several queries, as `{name: [...]}`; no single record decides anything there."""
+
+    def __init__(
+        self,
+        expression: jmes.Expression,
+        subject: Subject,
+        on_missing: OnMissing | None,
+        lists: Mapping[str, list[JSON]],
+    ) -> None:
+        super().__init__("that", expression, subject, on_missing)
+        self.lists = dict(lists)
+
+    def _whole(self) -> list[JSON]:
+        return [record for records in self.lists.values() for record in records]
+
+    def _value(self, records: list[JSON]) -> JSON:  # noqa: ARG002  # one list is as good as another
+        return self.lists
+
+    def _is_undecided(self, record: JSON) -> bool:  # noqa: ARG002  # an expression over several lists has no single record
+        return False
 
 
 def _elements(undecided: Undecided) -> str:

@@ -50,6 +50,7 @@ class PlannedQuery:
 
     `filter` is SCIM text in which `${window.start}` and `${window.end}` stand for the ends of a slice;
     `slices` are consecutive and together make up `window`. `parameters` are sent beside the filter.
+    `further_filters` are asked as well, where one filter would be too long for a URL.
     `fallbacks` are what is asked instead where the server refuses the filter: of each step every filter is
     asked, and together they find at least what the checks are about. The steps are tried in turn.
     """
@@ -62,6 +63,7 @@ class PlannedQuery:
     parameters: Mapping[str, str]
     filter_parameter: str | None
     filter: str
+    further_filters: tuple[str, ...] = ()
     fallbacks: tuple[tuple[str, ...], ...] = ()
     window: Window | None
     slices: tuple[Window, ...]
@@ -112,7 +114,14 @@ class Plan:
     Asked only if all queries on the same resource of the same environment were complete and found nothing:
     one request for one record of the window. A log in which nothing ever happens is no evidence.
     """
+    requests_unmerged: int = 0
+    """Requests that one query for each check would take at least."""
     valid_until: datetime | None = None
+
+    @property
+    def requests_at_least(self) -> int:
+        """Requests that the queries take at least."""
+        return sum(query.requests_at_least for query in self.queries)
 
 
 def coverage(window: Window | None, kind: ResourceKind, now: datetime) -> Coverage | None:

@@ -127,3 +127,4 @@ class Program:
     environments: tuple[Environment, ...]
     digest: str
     own_resources: frozenset[str] = field(default_factory=frozenset)
+    pushdown: Pushdown = "documented"

@@ -6,59 +6,54 @@ The plan is a function of its arguments alone; the same program as of the same i
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Final
-from urllib.parse import quote, urlencode
+from datetime import datetime
 
 from auditor import scim
 from auditor.model.environment import Environment
-from auditor.model.instant import Duration, Window, edges
-from auditor.model.plan import Plan, PlannedEnvironment, PlannedQuery, Use, coverage
-from auditor.model.query import CompiledCheck, CompiledQuery, Program
-from auditor.model.resource import Catalogue, ResourceKind
+from auditor.model.instant import Window
+from auditor.model.plan import Plan, PlannedEnvironment, PlannedQuery, coverage
+from auditor.model.query import Program
+from auditor.model.resource import Catalogue
 from auditor.planner.document import to_document
-from auditor.planner.windows import bucket_length, resolve, settled
+from auditor.planner.merging import Demand, Shared, alone, shared
+from auditor.planner.queries import MAX_URL, Maker
+from auditor.planner.windows import resolve
 
 __all__ = ["MAX_URL", "plan", "to_document"]
 
-MAX_URL: Final = 6_000
-"""Bytes of path and query of the longest URL: PingOne's platform limits name 6 KB for all headers together."""
 
-_SOONEST: Final = timedelta(milliseconds=1)
-"""How long after the plan's instant the first request is sent at the least: what ages out with it is gone by then."""
-
-
-def plan(program: Program, catalogue: Catalogue, *, as_of: datetime, tool_version: str) -> Plan:
+def plan(
+    program: Program,
+    catalogue: Catalogue,
+    *,
+    as_of: datetime,
+    tool_version: str,
+    merge: bool = True,
+    given: bool = False,
+) -> Plan:
     """
     Return what has to be asked for a program.
 
-    Checks on one resource of one environment that need the same records share one query. Excluded checks
-    ask for nothing. *as_of* counts in whole milliseconds, as PingOne's filters do: what the plan shows is
-    what is asked.
+    Checks on one resource of one environment share a query where that reads nothing more than one query for
+    each would; without *merge* every check has its own. Excluded checks ask for nothing. *as_of* counts in
+    whole milliseconds, as PingOne's filters do: what the plan shows is what is asked. With *given*, the records
+    come from files, in which none can still appear.
 
     Raises:
         ValueError: a window leaves the calendar, so near to its first year is *as_of*.
     """
     as_of = as_of.replace(microsecond=as_of.microsecond // 1_000 * 1_000)
-    groups: dict[tuple[object, ...], list[CompiledCheck]] = {}
-    for check in program.checks:
-        if check.excluded is None:
-            query = check.query
-            window = resolve(query, catalogue[query.resource], as_of)
-            options = tuple(sorted(query.options.items()))
-            key = (check.environment, query.resource, window, query.include_partial, options, query.pushed)
-            groups.setdefault(key, []).append(check)
     environments = {environment.name: environment for environment in program.environments}
-    numbers: dict[str, int] = {}
-    queries = []
-    for checks in groups.values():
-        environment, kind = environments[checks[0].environment], catalogue[checks[0].query.resource]
-        name = f"{environment.name}/{kind.kind}"
-        numbers[name] = numbers.get(name, 0) + 1
-        own = kind.kind in program.own_resources
-        queries.append(_query(f"{name}/{numbers[name]}", checks, environment, kind, as_of, own=own))
+    queries: list[PlannedQuery] = []
+    probes: list[PlannedQuery] = []
+    requests_unmerged = 0
+    for (name, resource), demands in _by_resource(program, catalogue, as_of, settles=not given).items():
+        make = _Resource(program, catalogue, environments[name], resource, as_of)
+        own = make.queries(alone(demands))
+        found = make.queries(make.shared(demands)) if merge else own
+        requests_unmerged += sum(query.requests_at_least for query in own)
+        queries += found
+        probes += make.probes(found)
     return Plan(
         tool_version=tool_version,
         as_of=as_of,
@@ -68,158 +63,74 @@ def plan(program: Program, catalogue: Catalogue, *, as_of: datetime, tool_versio
             for e in program.environments
         ),
         queries=tuple(queries),
+        probes=tuple(probes),
+        requests_unmerged=requests_unmerged,
         checks=tuple(check.name for check in program.checks),
         skipped={check.name: check.excluded for check in program.checks if check.excluded is not None},
         valid_until=min((q.coverage.until for q in queries if q.coverage and q.coverage.until), default=None),
     )
 
 
-def _query(
-    query_id: str,
-    checks: list[CompiledCheck],
-    environment: Environment,
-    kind: ResourceKind,
-    as_of: datetime,
-    *,
-    own: bool,
-) -> PlannedQuery:
-    query = checks[0].query
-    window = resolve(query, kind, as_of)
-    length = bucket_length(query, kind)
-    slices = _slices(window, kind)
-    page_size = _page_size(kind, query.options)
-    requests, exact = _requests(query, kind, slices, page_size, as_of)
-    path = _path(kind, environment)
-    parameters = _parameters(kind, query.options, page_size)
-    filter_text = _filter(query, kind, window)
-    return PlannedQuery(
-        id=query_id,
-        environment=environment.name,
-        resource=kind.kind,
-        method="POST" if _needs_post(kind, path, parameters, filter_text, window) else "GET",
-        path=path,
-        parameters=parameters,
-        filter_parameter=kind.filter.parameter if kind.filter and filter_text else None,
-        filter=filter_text,
-        window=window,
-        slices=slices,
-        include_partial=query.include_partial,
-        options=query.options,
-        uses=tuple(
-            Use(check=check.name, where=check.query.where, residual=check.query.residual) for check in checks
-        ),
-        coverage=coverage(window, kind, as_of + _SOONEST),
-        requests_at_least=requests,
-        requests_exact=exact,
-        page_size=page_size,
-        expected_records=None if window is None or length is None else _periods(window, length),
-        rate_group=kind.rate.group,
-        requests_per_s=kind.rate.requests / kind.rate.per_s * kind.rate.share,
-        roles=kind.roles,
-        caveats=(*kind.caveats, *_unsettled(kind, window, as_of)),
-        own_resource=own,
-    )
+def _by_resource(
+    program: Program, catalogue: Catalogue, as_of: datetime, *, settles: bool
+) -> dict[tuple[str, str], list[Demand]]:
+    """Return what the checks that are not excluded demand, by environment and resource, in their order."""
+    demands: dict[tuple[str, str], list[Demand]] = {}
+    for check in program.checks:
+        for name, query in check.queries.items() if check.excluded is None else ():
+            window = resolve(query, catalogue[query.resource], as_of, settles=settles)
+            demand = Demand(check=check, name=name, query=query, window=window)
+            demands.setdefault((check.environment, query.resource), []).append(demand)
+    return demands
 
 
-def _path(kind: ResourceKind, environment: Environment) -> str:
-    """Return the path below the API base; an identifier that is not known yet stays a name in braces."""
-    path = kind.path
-    known = {"environment_id": environment.id, "organization_id": environment.organization_id}
-    for name, value in known.items():
-        if value is not None:
-            path = path.replace(f"{{{name}}}", value)
-    return path
+class _Resource:
+    """Plans the queries on one resource of one environment."""
 
+    def __init__(
+        self,
+        program: Program,
+        catalogue: Catalogue,
+        environment: Environment,
+        resource: str,
+        as_of: datetime,
+    ) -> None:
+        self.kind = catalogue[resource]
+        self.name = f"{environment.name}/{resource}"
+        self.as_of = as_of
+        self.pushdown = program.pushdown
+        self.make = Maker(self.kind, environment, as_of, own=resource in program.own_resources)
 
-def _page_size(kind: ResourceKind, options: Mapping[str, str | int]) -> int | None:
-    limit = kind.page.limit
-    if limit is None:
-        return None
-    for option, sizes in limit.by_option.items():
-        if (size := sizes.get(str(options.get(option)))) is not None:
-            return size
-    return limit.default
+    def shared(self, demands: list[Demand]) -> list[Shared]:
+        """Return demands in groups that share a query, in the order of their first."""
+        alike: dict[tuple[object, ...], list[Demand]] = {}
+        for demand in demands:
+            alike.setdefault(demand.kind, []).append(demand)
+        groups = []
+        for members in alike.values():
 
+            def fits(pushed: scim.Filter, like: Demand = members[0]) -> bool:
+                return self.make.fits(like, pushed)
 
-def _parameters(
-    kind: ResourceKind, options: Mapping[str, str | int], page_size: int | None
-) -> dict[str, str]:
-    parameters = dict(kind.page.parameters)
-    for name, option in kind.options.items():
-        if option.parameter is not None:
-            parameters[option.parameter] = str(options[name])
-    if kind.page.limit is not None:
-        parameters[kind.page.limit.parameter] = str(page_size)
-    return parameters
+            groups += shared(members, self.kind, self.pushdown, fits=fits, is_held=self._is_held)
+        return sorted(groups, key=lambda group: demands.index(group.demands[0]))
 
+    def queries(self, groups: list[Shared]) -> list[PlannedQuery]:
+        """Return the query of each group, numbered."""
+        return [self.make.query(f"{self.name}/{number}", group) for number, group in enumerate(groups, 1)]
 
-def _filter(query: CompiledQuery, kind: ResourceKind, window: Window | None) -> str:
-    """Return the filter with `${window.start}` and `${window.end}` for the ends of a slice."""
-    terms: list[scim.Filter] = []
-    if kind.window is not None and window is not None:
-        for bound, name in ((kind.window.start, "window.start"), (kind.window.end, "window.end")):
-            if bound is not None:
-                attribute, operator = scim.Attribute(bound.attribute), scim.Operator(bound.operator)
-                terms.append(scim.Compare(attribute, operator, scim.Placeholder(name)))
-    for name, option in kind.options.items():
-        if option.attribute is not None:
-            value = scim.Literal(str(query.options[name]))
-            terms.append(scim.Compare(scim.Attribute(option.attribute), scim.Operator.EQ, value))
-    if query.pushed:
-        terms.append(scim.parse(query.pushed))
-    return scim.render(scim.all_of(terms)) if terms else ""
+    def probes(self, queries: list[PlannedQuery]) -> list[PlannedQuery]:
+        """Return the one request that tells an empty answer from a silent log, where emptiness is normal."""
+        spans = [
+            (query.window.end - query.window.start, query)
+            for query in queries
+            if query.window and query.slices
+        ]
+        if self.kind.empty != "normal" or not spans:
+            return []
+        _, longest = max(spans, key=lambda span: span[0])
+        return [self.make.probe(f"{self.name}/probe", longest)]
 
-
-def _slices(window: Window | None, kind: ResourceKind) -> tuple[Window, ...]:
-    """Cut a window into spans that one query may ask for, the oldest first, since that ages first."""
-    if window is None:
-        return ()
-    if kind.window is None or kind.window.longest is None:
-        return (window,)
-    starts = list(edges(window, Duration.parse(kind.window.longest)))
-    return tuple(Window(start, end) for start, end in zip(starts, [*starts[1:], window.end], strict=True))
-
-
-def _needs_post(
-    kind: ResourceKind, path: str, parameters: Mapping[str, str], filter_text: str, window: Window | None
-) -> bool:
-    """Tell whether a filter is too long or too personal for a URL, where the endpoint has another way."""
-    if kind.post is None or kind.filter is None or not filter_text:
-        return False
-    known = kind.filter.attributes
-    if any(known[name].personal for name in scim.attributes(scim.parse(filter_text)) if name in known):
-        return True
-    sent = {kind.filter.parameter: scim.fill_window(filter_text, window), **parameters}
-    return len(f"{path}?{urlencode(sent, quote_via=quote)}") > MAX_URL
-
-
-def _requests(
-    query: CompiledQuery,
-    kind: ResourceKind,
-    slices: tuple[Window, ...],
-    page_size: int | None,
-    as_of: datetime,
-) -> tuple[int, bool]:
-    """Return how many requests a query takes at least, and whether it takes exactly as many."""
-    at_least, length = max(len(slices), 1), bucket_length(query, kind)
-    if kind.page.next is None:
-        return at_least, True
-    # An endpoint without an end of the range answers up to now, however short the window.
-    until_now = kind.window is not None and kind.window.end is None
-    if page_size is None or length is None or not slices or not until_now:
-        return at_least, False
-    periods = _periods(Window(slices[0].start, max(slices[-1].end, as_of)), length)
-    return max(math.ceil(periods / page_size), 1), True
-
-
-def _periods(window: Window, length: Duration) -> int:
-    """Return how many buckets begin in a window."""
-    return sum(1 for _ in edges(window, length))
-
-
-def _unsettled(kind: ResourceKind, window: Window | None, as_of: datetime) -> tuple[str, ...]:
-    """Return what has to be said of a window whose newest records may not have appeared yet."""
-    if window is None or kind.buckets is not None or window.end <= settled(kind, as_of):
-        return ()
-    late = f"Records may appear up to {kind.settling} late, so the newest of the window may be missing"
-    return (f"{late}; window: hot ends before them.",)
+    def _is_held(self, window: Window | None) -> bool:
+        held = coverage(window, self.kind, self.as_of)
+        return held is None or held.covered

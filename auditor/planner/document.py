@@ -23,9 +23,11 @@ def to_document(plan: Plan) -> dict[str, Any]:
             {"name": e.name, "id": e.id, "region": e.region, "api_url": e.api_url} for e in plan.environments
         ],
         "queries": [_query(query) for query in plan.queries],
+        "probes": [_query(query) for query in plan.probes],
         "checks": list(plan.checks),
         "skipped": dict(plan.skipped),
-        "requests_at_least": sum(query.requests_at_least for query in plan.queries),
+        "requests_at_least": plan.requests_at_least,
+        "requests_unmerged": plan.requests_unmerged,
         "covered": all(query.coverage.covered for query in plan.queries if query.coverage),
     }
 
@@ -42,6 +44,8 @@ def _query(query: PlannedQuery) -> dict[str, Any]:
         "filter_parameter": query.filter_parameter,
         "filter_template": query.filter,
         "filter": scim.fill_window(query.filter, query.window),
+        "further_filters": [scim.fill_window(text, query.window) for text in query.further_filters],
+        "fallbacks": [[scim.fill_window(text, query.window) for text in step] for step in query.fallbacks],
         "window": _window(query.window),
         "slices": [_window(piece) for piece in query.slices],
         "include_partial": query.include_partial,
@@ -57,7 +61,16 @@ def _query(query: PlannedQuery) -> dict[str, Any]:
         },
         "roles": list(query.roles),
         "caveats": list(query.caveats),
-        "checks": [{"check": use.check, "where": use.where, "residual": use.residual} for use in query.uses],
+        "checks": [
+            {
+                "check": use.check,
+                "name": use.name,
+                "window": _window(use.window),
+                "where": use.where,
+                "residual": use.residual,
+            }
+            for use in query.uses
+        ],
     }
 
 

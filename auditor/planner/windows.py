@@ -22,9 +22,13 @@ def bucket_length(query: CompiledQuery, kind: ResourceKind) -> Duration | None:
     return period.length(query.options[period.option])
 
 
-def resolve(query: CompiledQuery, kind: ResourceKind, as_of: datetime) -> Window | None:
+def resolve(
+    query: CompiledQuery, kind: ResourceKind, as_of: datetime, *, settles: bool = True
+) -> Window | None:
     """
     Return the window of a query in instants; None where the resource has no windows.
+
+    Records that are given as a file are all there; without *settles*, `hot` goes up to *as_of*.
 
     Of a resource that answers with buckets it holds whole ones only, none of them beyond *as_of*: an
     unaligned duration counts back from the last edge, any other window loses what is cut at its ends.
@@ -39,9 +43,9 @@ def resolve(query: CompiledQuery, kind: ResourceKind, as_of: datetime) -> Window
         return None
     length = bucket_length(query, kind)
     if length is None:
-        return _asked(request, kind, as_of)
+        return _asked(request, kind, as_of, settles=settles)
     counted_from = floor_to(as_of, length) if request.last and not request.align else as_of
-    asked = _asked(request, kind, counted_from)
+    asked = _asked(request, kind, counted_from, settles=settles)
     # Where the query's start makes the edges, a start that is written out is one already.
     is_edge = kind.buckets is not None and kind.buckets.edges == "query" and request.start is not None
     start = asked.start if is_edge else ceil_to(asked.start, length)
@@ -57,7 +61,7 @@ def settled(kind: ResourceKind, as_of: datetime) -> datetime:
     return as_of if kind.settling == "0s" else Duration.parse(kind.settling).before(as_of)
 
 
-def _asked(request: WindowRequest, kind: ResourceKind, as_of: datetime) -> Window:
+def _asked(request: WindowRequest, kind: ResourceKind, as_of: datetime, *, settles: bool) -> Window:
     """Return a window as it was asked for, before buckets cut it."""
     if request.last is not None:
         length = Duration.parse(request.last)
@@ -67,7 +71,7 @@ def _asked(request: WindowRequest, kind: ResourceKind, as_of: datetime) -> Windo
     if kind.retention is None:
         raise ValueError(f"{kind.kind} has no hot span")
     start = HOT_MARGIN.after(Duration.parse(kind.retention.hot).before(as_of))
-    return Window(start, settled(kind, as_of))
+    return Window(start, settled(kind, as_of) if settles else as_of)
 
 
 def _aligned(request: WindowRequest, length: Duration, as_of: datetime) -> Window:

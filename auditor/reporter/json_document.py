@@ -22,7 +22,7 @@ FORMAT_VERSION: Final = "1.0"
 _DEPTH: Final = 100
 """Levels below which a value is left out: a tenant can nest deeper than Python can follow."""
 
-_DERIVED: Final[Mapping[type, tuple[str, ...]]] = {Verdict: ("name",), QueryEnd: ("complete",)}
+_DERIVED: Final[Mapping[type, tuple[str, ...]]] = {Verdict: ("name", "queries"), QueryEnd: ("complete",)}
 """Properties that stand in the document beside the fields of their class."""
 
 

@@ -143,8 +143,12 @@ def facts(verdict: Verdict, *, violations: int) -> Iterator[Fact]:
             which = f"{number} of {len(verdict.outcomes)} ({outcome.severity}): "
             yield from _outcome(outcome, verdict, which if len(verdict.outcomes) > 1 else "", violations)
     if verdict.status is not Status.SKIP:
-        yield "window", verdict.window
-        yield "where", one_line(verdict.where)
+        for one in verdict.examined:
+            what = f"{one.name}: " if one.name else ""
+            if one.name:
+                yield "examined", f"{what}{quantity(one.population, 'record')} of {one.resource}"
+            yield "window", one.window and f"{what}{one.window}"
+            yield "where", one.where and f"{what}{one_line(one.where)}"
         yield "help", verdict.help
         yield "remediation", verdict.remediation
     yield "policy", place(verdict.location, verdict.address)

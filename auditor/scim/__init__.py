@@ -7,7 +7,7 @@ from auditor.scim.binding import bind
 from auditor.scim.evaluation import NotComparable, Predicate, Record, Rule, predicate
 from auditor.scim.parser import MAX_DEPTH, MAX_LENGTH, parse
 from auditor.scim.printer import quote, render, render_operand
-from auditor.scim.pushdown import push
+from auditor.scim.pushdown import push, residual
 from auditor.scim.rules import fill_window, rules, spelling
 from auditor.scim.tree import (
     And,
@@ -70,6 +70,7 @@ __all__ = [
     "quote",
     "render",
     "render_operand",
+    "residual",
     "rules",
     "spelling",
     "terms",

@@ -15,7 +15,20 @@ from auditor.model.query import Pushdown
 from auditor.model.resource import Mark, ResourceKind, Shape
 from auditor.scim.alternatives import MAX_ARMS, Arm, alternatives, weakened, without_included
 from auditor.scim.printer import render
-from auditor.scim.tree import Attribute, Compare, Constant, Filter, Literal, Operator, all_of, any_of
+from auditor.scim.tree import (
+    And,
+    Attribute,
+    Compare,
+    Constant,
+    Filter,
+    In,
+    Literal,
+    Literals,
+    Operator,
+    Or,
+    all_of,
+    any_of,
+)
 
 
 def push(where: Filter, kind: ResourceKind, pushdown: Pushdown) -> Filter:
@@ -99,3 +112,26 @@ def _term(arm: Arm) -> Filter:
         any_of(Compare(Attribute(name), Operator.EQ, Literal(value)) for value in sorted(values))
         for name, values in arm.items()
     )
+
+
+def residual(where: Filter, pushed: Filter) -> str:
+    """Return the terms of a filter that what was pushed does not already decide, as text; empty where none is left."""
+    decided = [_alternatives(term) for term in _conjuncts(pushed)]
+    rest = all_of(
+        term for term in _conjuncts(where) if not any(given <= _alternatives(term) for given in decided)
+    )
+    return "" if isinstance(rest, Constant) else render(rest)
+
+
+def _conjuncts(tree: Filter) -> tuple[Filter, ...]:
+    return tree.terms if isinstance(tree, And) else (tree,)
+
+
+def _alternatives(term: Filter) -> frozenset[Filter]:
+    """Return the terms of which one has to hold, an `in` as the comparisons that it stands for."""
+    match term:
+        case In(attribute, Literals(items)):
+            return frozenset(Compare(attribute, Operator.EQ, item) for item in items)
+        case Or(terms):
+            return frozenset().union(*map(_alternatives, terms))
+    return frozenset((term,))

@@ -1,0 +1,81 @@
+"""The records that one query of a check is about, on their way from pages to expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from auditor import scim
+from auditor.evaluator.reducers import Reducer
+from auditor.model.plan import PlannedQuery, Use, belongs
+from auditor.model.query import CompiledCheck
+from auditor.model.resource import ResourceKind
+from auditor.model.value import JSON
+from auditor.model.verdict import Examined
+
+MAX_ITEMS: Final = 100_000
+"""Records that a join may hold of one query; beyond, it is refused rather than cut."""
+
+
+class Population:
+    """
+    Selects the records that a query of a check is about, counts them, and hands them to its reducers.
+
+    With *keeps*, the records are kept too, for joins. `unselectable` counts records of which it can not be told
+    whether the check is about them, `outside` those that lie outside the check's window.
+    """
+
+    def __init__(
+        self, check: CompiledCheck, use: Use, query: PlannedQuery, kind: ResourceKind, *, keeps: bool
+    ) -> None:
+        self.name = use.name
+        self.kind = kind
+        self.query = query
+        self.count = 0
+        self.outside = 0
+        self.unselectable = 0
+        self.unselectable_reason = ""
+        self.reducers: list[Reducer] = []
+        self.records: list[JSON] = []
+        self.is_too_large = False
+        self._keeps = keeps
+        self._use = use
+        self._window = replace(query, window=use.window)
+        self._selects = (
+            scim.predicate(scim.parse(use.where, check.values), scim.rules(kind)) if use.where else None
+        )
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take a record, if the check is about it."""
+        try:
+            if not belongs(record, self._window, self.kind):
+                self.outside += 1
+                return
+            if self._selects is not None and not self._selects(record):
+                return
+        except ValueError as error:
+            self.unselectable_reason = min(self.unselectable_reason or str(error), str(error))
+            self.unselectable += 1
+            return
+        self.count += 1
+        for reducer in self.reducers:
+            reducer.step(record)
+        if self._keeps:
+            self.is_too_large = self.is_too_large or len(self.records) >= MAX_ITEMS
+            if self.is_too_large:
+                self.records.clear()
+            else:
+                self.records.append(record)
+
+    @property
+    def examined(self) -> Examined:
+        """What was examined, for the verdict."""
+        return Examined(
+            name=self.name,
+            resource=self.kind.kind,
+            where=self._use.where,
+            window=str(self._use.window) if self._use.window else "",
+            query=self.query.id,
+            population=self.count,
+        )

@@ -1,0 +1,145 @@
+"""Which checks share a query: as few queries as find every record, and none that reads more for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from auditor import scim
+from auditor.model.instant import Window
+from auditor.model.query import CompiledCheck, CompiledQuery, Pushdown
+from auditor.model.resource import ResourceKind
+
+EVERYTHING = scim.Constant(True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """One query of one check, with its window in instants. `name` is that of the query in the check."""
+
+    check: CompiledCheck
+    name: str
+    query: CompiledQuery
+    window: Window | None
+
+    @property
+    def where(self) -> scim.Filter:
+        """The filter as a tree."""
+        text = self.query.where
+        return scim.parse(text, self.check.values) if text else EVERYTHING
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What demands must have in common to be served by one query, but for window and filter."""
+        options = tuple(sorted(self.query.options.items()))
+        return (self.check.environment, self.query.resource, options, self.query.include_partial)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """
+    Demands that one query serves.
+
+    `pushed` is the filter that the server evaluates: every record that one of them is about satisfies it.
+    """
+
+    demands: tuple[Demand, ...]
+    window: Window | None
+    pushed: scim.Filter
+
+    @property
+    def parts(self) -> tuple[scim.Filter, ...]:
+        """What would be asked for the demands one by one, each once."""
+        texts = dict.fromkeys(demand.query.pushed for demand in self.demands)
+        return tuple(scim.parse(text) if text else EVERYTHING for text in texts)
+
+
+def alone(demands: Iterable[Demand]) -> list[Shared]:
+    """Return each demand with a query of its own."""
+    return [_shared([demand], _pushed(demand)) for demand in demands]
+
+
+def shared(
+    demands: Sequence[Demand],
+    kind: ResourceKind,
+    pushdown: Pushdown,
+    *,
+    fits: Callable[[scim.Filter], bool],
+    is_held: Callable[[Window | None], bool],
+) -> list[Shared]:
+    """
+    Return demands of one kind in groups that share a query.
+
+    Of one window those share whose filters together are still a filter of the endpoint's, and all where one of
+    them is about everything. A shorter window joins a longer one where that reads nothing more for it. *fits*
+    tells whether a filter can be sent, *is_held* whether the endpoint holds a window: one that ages out must
+    not cost a check whose own window does not.
+    """
+
+    def pushed(members: Sequence[Demand]) -> scim.Filter:
+        return scim.push(scim.any_of(member.where for member in members), kind, pushdown)
+
+    groups: list[Shared] = []
+    by_window: dict[Window | None, list[Demand]] = {}
+    for demand in demands:
+        by_window.setdefault(demand.window, []).append(demand)
+    for members in by_window.values():
+        groups += _of_one_window(members, pushed, fits)
+    longest_first = sorted(groups, key=lambda group: -_length(group.window))
+    kept: list[Shared] = []
+    for group in longest_first:
+        host = next((other for other in kept if _takes(other, group, pushed, is_held, kind)), None)
+        if host is None:
+            kept.append(group)
+        else:
+            kept[kept.index(host)] = Shared(
+                demands=(*host.demands, *group.demands), window=host.window, pushed=host.pushed
+            )
+    return sorted(kept, key=lambda group: min(demands.index(demand) for demand in group.demands))
+
+
+def _shared(members: Sequence[Demand], pushed: scim.Filter) -> Shared:
+    return Shared(demands=tuple(members), window=members[0].window, pushed=pushed)
+
+
+def _pushed(demand: Demand) -> scim.Filter:
+    return scim.parse(demand.query.pushed) if demand.query.pushed else EVERYTHING
+
+
+def _of_one_window(
+    demands: list[Demand],
+    pushed: Callable[[Sequence[Demand]], scim.Filter],
+    fits: Callable[[scim.Filter], bool],
+) -> list[Shared]:
+    if any(not demand.query.pushed for demand in demands):
+        return [_shared(demands, EVERYTHING)]
+    groups: list[Shared] = []
+    for demand in demands:
+        for position, group in enumerate(groups):
+            together = pushed([*group.demands, demand])
+            if together != EVERYTHING and fits(together):
+                groups[position] = _shared([*group.demands, demand], together)
+                break
+        else:
+            groups.append(_shared([demand], _pushed(demand)))
+    return groups
+
+
+def _length(window: Window | None) -> float:
+    return (window.end - window.start).total_seconds() if window else 0
+
+
+def _takes(
+    host: Shared,
+    guest: Shared,
+    pushed: Callable[[Sequence[Demand]], scim.Filter],
+    is_held: Callable[[Window | None], bool],
+    kind: ResourceKind,
+) -> bool:
+    """Tell whether a query with a longer window finds what another one is for without reading more."""
+    if kind.buckets is not None or host.window is None or guest.window is None:
+        return False
+    inside = host.window.start <= guest.window.start and guest.window.end <= host.window.end
+    if not inside or not is_held(host.window):
+        return False
+    return host.pushed == EVERYTHING or pushed([*host.demands, *guest.demands]) == host.pushed
