@@ -128,7 +128,9 @@ class Ledger:
 
     def _note(self, record: dict[str, Any], instant: datetime, number: int, asked: Window | None) -> None:
         until_now = self.kind.window is not None and self.kind.window.end is None
-        if asked is not None and (instant < asked.start or (instant >= asked.end and not until_now)):
+        at_the_end = self.kind.window is not None and self.kind.window.end_included
+        beyond = asked is not None and (instant > asked.end or (instant == asked.end and not at_the_end))
+        if asked is not None and (instant < asked.start or (beyond and not until_now)):
             raise FetchError(
                 "evidence.outside-window",
                 f"A record of {format_instant(instant)} was answered, and {asked} was asked for.",
@@ -138,7 +140,8 @@ class Ledger:
         self.last = max(self.last or instant, instant)
         buckets, window = self.kind.buckets, self.query.window
         if buckets is not None and window is not None and instant in window:
-            self._check_length(instant, _instant(record, buckets.end, number), buckets, window)
+            if buckets.end is not None:
+                self._check_length(instant, _instant(record, buckets.end, number), buckets, window)
             self._starts.add(instant)
 
     def _check_length(self, start: datetime, end: datetime, buckets: Buckets, window: Window) -> None:

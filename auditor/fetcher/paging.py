@@ -12,7 +12,7 @@ import httpx
 
 from auditor.fetcher.failures import AGAIN, DRIFT, FetchError, described, largest_page, refused
 from auditor.fetcher.session import Request, Response
-from auditor.model.resource import PostForm, ResourceKind
+from auditor.model.resource import PostForm, ResourceKind, without
 from auditor.model.value import JSON
 
 MAX_PAGES: Final = 100_000
@@ -124,25 +124,40 @@ class Walk:
                 "Check whether a gateway or proxy answers instead of PingOne.",
             )
         path = self.kind.page.items
-        records = _at(document, path)
+        records = [document] if path is None else _at(document, path)
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
             raise FetchError(
                 "evidence.drift", f"{self._path} answered a page without a list of objects at {path}.", DRIFT
             )
-        count = document.get("count")
+        count = _at(document, self.kind.page.total)
         return RawPage(
             request=request,
             document=document,
-            records=records,
+            records=[without(record, self.kind.secret) for record in records],
             count=count if type(count) is int else None,
         )
 
     def _onward(self, page: RawPage) -> Request | None:
+        if self.kind.page.index is not None:
+            return self._placed(page, self.kind.page.index)
         linked = self._linked(page, self.kind.page.next)
         if linked is not None or self.form is None:
             return linked
         offset = page.document.get(self.form.offset)
         return self._posted(self.form, {self.form.offset: offset}) if offset else None
+
+    def _placed(self, page: RawPage, parameter: str) -> Request | None:
+        """
+        Return the request for the page after one that was asked for by place; None after the last.
+
+        A page without records ends the walk too: whether all have come is told by their count.
+        """
+        here = int(httpx.URL(page.request.url).params.get(parameter, "1"))
+        onward = here + len(page.records)
+        if not page.records or page.count is None or onward > page.count:
+            return None
+        self.parameters[parameter] = str(onward)
+        return self._first()
 
     def _back(self, page: RawPage) -> Request | None:
         found = (self._linked(page, path) for path in self.kind.page.back)
