@@ -10,7 +10,15 @@ from urllib.parse import quote
 
 import httpx
 
-from auditor.fetcher.failures import AGAIN, DRIFT, FetchError, described, largest_page, refused
+from auditor.fetcher.failures import (
+    AGAIN,
+    DRIFT,
+    FetchError,
+    FilterRefusedError,
+    described,
+    largest_page,
+    refused,
+)
 from auditor.fetcher.session import Request, Response
 from auditor.model.resource import PostForm, ResourceKind, without
 from auditor.model.value import JSON
@@ -58,6 +66,7 @@ class Walk:
         every other they lead to where the walk came from.
 
         Raises:
+            FilterRefusedError: the first request is refused with status 400.
             FetchError: a page is refused, is no page, or links where no page of this query can be.
         """
         first = await self._first_page()
@@ -78,6 +87,9 @@ class Walk:
                 self.parameters[limit.parameter] = str(largest)
                 request = self._first()
                 response = await self._sent(request)
+        if response.status == 400:
+            failure = refused(400, response.body, f"{request.method} {self._path}").failure
+            raise FilterRefusedError(failure.code, failure.reason, failure.help)
         return self._page(request, response)
 
     async def _sent(self, request: Request) -> Response:
