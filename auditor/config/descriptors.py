@@ -102,9 +102,9 @@ def _record_fields(kind: ResourceKind) -> Iterator[Flaw]:
     for position, path in enumerate(kind.personal):
         if field(kind.item, path) is None:
             yield _unknown_field(("personal", position), path, kind)
-    known = {name for name, _, _ in fields(kind.item)}
+    names = {name for name, _, _ in fields(kind.item)}
     for position, path in enumerate(kind.secret):
-        if path in known:
+        if path in names:
             detail = f'The item names "{path}", which no record will show.'
             yield Flaw(("secret", position), detail, "Remove it from the item.")
     if not kind.identity:
@@ -239,9 +239,13 @@ def _page(kind: ResourceKind) -> Iterator[Flaw]:
         yield Flaw(("page", "items"), "One object has no pages.", "Remove limit, index and count.")
     if kind.page.index and kind.page.count == "none":
         detail = "Pages that are asked for by place end when all records have come, and nothing counts them."
-        yield Flaw(("page", "count"), detail, 'Write count: items, and "total" if the count has another name.')
+        yield Flaw(
+            ("page", "count"), detail, 'Write count: items, and "total" if the count has another name.'
+        )
     if kind.page.index and kind.page.next:
-        yield Flaw(("page", "next"), "Pages are asked for by place or by links, not both.", "Write next: null.")
+        yield Flaw(
+            ("page", "next"), "Pages are asked for by place or by links, not both.", "Write next: null."
+        )
     limit = kind.page.limit
     if limit is None:
         return

@@ -158,7 +158,9 @@ class Option(Document):
         if self.parameter is not None and self.attribute is not None:
             raise ValueError("give either parameter or attribute")
         if self.parameter is None and self.attribute is None and len(self.values) != 1:
-            raise ValueError("give either parameter or attribute, or the one value that the endpoint always has")
+            raise ValueError(
+                "give either parameter or attribute, or the one value that the endpoint always has"
+            )
         return self
 
 

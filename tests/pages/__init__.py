@@ -176,7 +176,7 @@ def page(
     records: Sequence[Any], *, resource: str = "activities", count: int | None = None, **links: Any
 ) -> dict[str, Any]:
     """Return a page as PingOne writes it, with `next`, `previous` and other links."""
-    name = KINDS[resource].page.items.rpartition(".")[2]
+    name = (KINDS[resource].page.items or "").rpartition(".")[2]
     document: dict[str, Any] = {
         "_links": {"self": {"href": f"{API}/self"}}
         | {name: {"href": href} for name, href in links.items() if href is not None},
