@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from functools import partial
-
-from aiolimiter import AsyncLimiter
 
 from auditor.fetcher.auth import Tokens
 from auditor.fetcher.given import given
+from auditor.fetcher.limits import Pacer
 from auditor.fetcher.reading import Reading
 from auditor.fetcher.session import Session
 from auditor.fetcher.settings import Settings
@@ -74,7 +72,8 @@ class _Reader:
         self.tokens = {
             name: Tokens(environment, session, settings.clock) for name, environment in environments.items()
         }
-        self.pacers: dict[str, AsyncLimiter | None] = {}
+        self.pacers: dict[str, Pacer] = {}
+        self.page_sizes: dict[str, int] = {}
         self.places = asyncio.Semaphore(settings.concurrency)
         self.found: asyncio.Queue[Page | QueryEnd | None] = asyncio.Queue()
         self.room = asyncio.Semaphore(settings.concurrency)
@@ -123,18 +122,16 @@ class _Reader:
             tokens=self.tokens[query.environment],
             session=self.session,
             settings=self.settings,
-            turn=partial(self._turn, query),
+            pacer=self._pacer(query),
+            page_sizes=self.page_sizes,
             hand_over=self._hand_over,
         )
 
-    async def _turn(self, query: PlannedQuery) -> None:
-        """Wait for the turn of a query's rate group, which all environments share as they share a licence."""
+    def _pacer(self, query: PlannedQuery) -> Pacer:
+        """Return the pacer of a query's rate group, which all environments share as they share a licence."""
         rates = self.settings.rates
         # A rate that is set for one resource alone is that resource's own.
         name = query.resource if query.resource in rates else query.rate_group
         if name not in self.pacers:
-            rate = rates.get(name, query.requests_per_s)
-            self.pacers[name] = AsyncLimiter(1, 1 / rate) if rate > 0 else None
-        pacer = self.pacers[name]
-        if pacer is not None:
-            await pacer.acquire()
+            self.pacers[name] = Pacer(rates.get(name, query.requests_per_s))
+        return self.pacers[name]

@@ -47,7 +47,7 @@ class Walk:
 
     `url` is the first request's without parameters; `parameters` are sent with the first request only, since
     PingOne's links hold nothing but a cursor and are followed verbatim. With a `form` they are sent as the body
-    of a POST.
+    of a POST. `page_sizes` remembers the largest page by kind, where an endpoint refused a larger one.
     """
 
     kind: ResourceKind
@@ -55,6 +55,7 @@ class Walk:
     parameters: dict[str, str]
     form: PostForm | None
     send: Send
+    page_sizes: dict[str, int] = field(default_factory=dict)
     _seen: set[Request] = field(init=False, default_factory=set)
 
     async def pages(self) -> AsyncGenerator[RawPage]:
@@ -78,19 +79,32 @@ class Walk:
                 yield page
 
     async def _first_page(self) -> RawPage:
+        self._fit_page_size()
         request = self._first()
         response = await self._sent(request)
-        limit = self.kind.page.limit
-        if response.status == 400 and limit is not None:
-            largest = largest_page(response.body, self.form.limit if self.form else limit.parameter)
-            if largest is not None and 0 < largest < int(self.parameters.get(limit.parameter, 0)):
-                self.parameters[limit.parameter] = str(largest)
+        if response.status == 400 and (largest := self._largest_page(response)) is not None:
+            self.page_sizes[self.kind.kind] = largest
+            if self._fit_page_size():
                 request = self._first()
                 response = await self._sent(request)
         if response.status == 400:
             failure = refused(400, response.body, f"{request.method} {self._path}").failure
             raise FilterRefusedError(failure.code, failure.reason, failure.help)
         return self._page(request, response)
+
+    def _fit_page_size(self) -> bool:
+        """Ask for no larger pages than are known to be given; return whether that is news."""
+        limit, largest = self.kind.page.limit, self.page_sizes.get(self.kind.kind, 0)
+        if limit is None or not 0 < largest < int(self.parameters.get(limit.parameter, 0)):
+            return False
+        self.parameters[limit.parameter] = str(largest)
+        return True
+
+    def _largest_page(self, response: Response) -> int | None:
+        limit = self.kind.page.limit
+        if limit is None:
+            return None
+        return largest_page(response.body, self.form.limit if self.form else limit.parameter)
 
     async def _sent(self, request: Request) -> Response:
         if request in self._seen:

@@ -12,6 +12,7 @@ from auditor import scim
 from auditor.fetcher.auth import Tokens, bearer, missing_credentials
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError, FilterRefusedError
+from auditor.fetcher.limits import Pacer
 from auditor.fetcher.paging import Walk, endless
 from auditor.fetcher.progress import Progress
 from auditor.fetcher.session import Request, Response, Session
@@ -32,7 +33,12 @@ MAX_REASON: Final = 2_000
 
 @dataclass(slots=True, kw_only=True)
 class Reading:
-    """The reading of one query. `turn` is awaited before each request, and `hand_over` is given every page."""
+    """
+    The reading of one query.
+
+    `pacer` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with other
+    queries; `hand_over` is given every page.
+    """
 
     query: PlannedQuery
     kind: ResourceKind
@@ -40,7 +46,8 @@ class Reading:
     tokens: Tokens
     session: Session
     settings: Settings
-    turn: Callable[[], Awaitable[None]]
+    pacer: Pacer
+    page_sizes: dict[str, int]
     hand_over: Callable[[Page], Awaitable[None]]
     _ledger: Ledger = field(init=False)
     _progress: Progress = field(init=False, default_factory=Progress)
@@ -164,6 +171,7 @@ class Reading:
             parameters=parameters,
             form=(self.kind.post or PostForm()) if query.method == "POST" else None,
             send=partial(self._send, part.window),
+            page_sizes=self.page_sizes,
         )
 
     # One request
@@ -179,17 +187,19 @@ class Reading:
         return response
 
     async def _send_as(self, token: Secret, window: Window | None, request: Request) -> Response:
-        async def in_turn() -> None:
-            await self.turn()
-            self._check_coverage(window)
-
         headers = {**bearer(token), "Accept": "application/json"}
         if request.content is not None:
             headers["Content-Type"] = "application/json"
         if self.settings.run_id:
             # Comes back in audit events, so that the auditor can recognise its own footprint.
             headers["X-Ping-External-Transaction-Id"] = self.settings.run_id
-        return await self.session.send(request, headers=headers, effort=self._progress.effort, before=in_turn)
+        return await self.session.send(
+            request,
+            headers=headers,
+            effort=self._progress.effort,
+            pacer=self.pacer,
+            before=partial(self._check_coverage, window),
+        )
 
     def _check_coverage(self, window: Window | None) -> None:
         """Judge a slice at the moment when it is asked for; what has aged out meanwhile is gone."""
