@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from auditor.config import yaml
 from auditor.config.nodes import MAX_DEPTH, MAX_NODES
+from auditor.config.plain import plain
 from tests.support import ROOT
 
 SPEC = ROOT / "tests" / "spec" / "config" / "yaml-oddities.yaml"
@@ -56,9 +57,10 @@ def same(one: object, other: object) -> bool:
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
+@pytest.mark.parametrize("read", [yaml.load, yaml.carefully])
 @pytest.mark.parametrize("case", CASES)
-def test_every_oddity_is_read_as_the_table_says(case):
-    loaded = yaml.load(case["text"], "file.yaml")
+def test_every_oddity_is_read_as_the_table_says(case, read):
+    loaded = read(case["text"], "file.yaml")
     assert [diagnostic.code for diagnostic in loaded.diagnostics] == mistakes(case)
     assert same(loaded.value, case.get("value", case.get("data")))
 
@@ -144,6 +146,61 @@ def test_no_text_breaks_the_reader(text):
         assert diagnostic.location.column >= 1
         assert diagnostic.detail
         assert diagnostic.help
+
+
+def assert_the_readers_agree(text: str) -> None:
+    quick = plain(text)
+    if quick is not None:
+        careful = yaml.carefully(text, "file.yaml")
+        assert careful.diagnostics == ()
+        assert same(quick, careful.value)
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)))
+@example("%YAML 1.1\n---\nyes")
+@example("%TAG !! tag:x,2000:\n---\n!!int 3")
+@example("a: 1\n---\nb: 2")
+@example("a: 1\n...\n")
+@example("{<<: a}")
+@example("? a\n: b\n? c")
+@example("{~: a}")
+@example("[- a]")
+@example("'a': 1\n\"a\": 2")
+@example("\ufeffa: 1")
+def test_both_readers_agree(text):
+    assert_the_readers_agree(text)
+
+
+@settings(deadline=None)
+@given(DATA)
+def test_both_readers_agree_on_json(data):
+    assert_the_readers_agree(json.dumps(data, ensure_ascii=False))
+
+
+@settings(deadline=None)
+@given(st.text(alphabet="0123456789+-._eExXobBaFInNtTrRuUlLsSyY:~<=", min_size=1, max_size=10))
+def test_both_readers_agree_on_scalars_without_quotes(text):
+    for place in (text, f"[{text}]", f"a: {text}", f"{text}: a"):
+        assert_the_readers_agree(place)
+
+
+SHIPPED = [
+    path
+    for folder in ("policies", "schemas/resources", "examples", "tests/policies")
+    for path in sorted((ROOT / folder).rglob("*.yaml"))
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_both_readers_agree_on_the_documents_of_this_project(path):
+    assert_the_readers_agree(path.read_text("utf-8"))
+
+
+def test_shipped_policies_are_plain_and_so_read_quickly():
+    policies = [path for path in SHIPPED if ROOT / "policies" in path.parents]
+    assert policies
+    assert [path for path in policies if plain(path.read_text("utf-8")) is None] == []
 
 
 def test_all_mistakes_of_a_document_are_found_at_once():

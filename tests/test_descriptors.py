@@ -11,13 +11,17 @@ from jsonschema import Draft202012Validator
 from auditor.config import shipped_kinds, yaml
 from auditor.config.descriptors import lint, refused_path
 from auditor.model.instant import Duration
-from auditor.model.resource import Filter, ResourceKind, Shape, field, fields
+from auditor.model.resource import Attribute, Filter, ResourceKind, Shape, field, fields, value_at
 from tests.support import ROOT, SHARED, needs_shared
 
 FILES = sorted((ROOT / "schemas" / "resources").glob("*.yaml"))
 KINDS = shipped_kinds()
 SEEDS = {"activities", "active_identity_counts", "metrics_active_identity_counts", "user_activities"}
 """The endpoints that the first policies need."""
+
+
+def attributes(kind: ResourceKind) -> list[Attribute]:
+    return list(kind.filter.attributes.values()) if kind.filter else []
 
 
 def kinds_and_filters() -> list[tuple[ResourceKind, Filter]]:
@@ -57,10 +61,10 @@ def test_a_kind_says_where_its_facts_come_from_and_when_that_was_read(kind):
         assert date.fromisoformat(source.read) <= date.fromisoformat("2100-01-01")
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
-def test_every_shape_says_where_it_was_promised_or_seen(kind):
-    for shape in kind.filter.shapes:
-        assert shape.source
+@pytest.mark.parametrize(("kind", "rule"), kinds_and_filters(), ids=lambda value: getattr(value, "kind", ""))
+def test_every_shape_says_where_it_was_promised_or_seen(kind, rule):
+    for shape in rule.shapes:
+        assert shape.source, kind.kind
 
 
 @pytest.mark.parametrize(("kind", "rule"), kinds_and_filters(), ids=lambda value: getattr(value, "kind", ""))
@@ -76,10 +80,9 @@ def test_shapes_stand_in_the_order_of_the_most_selective_first(kind, rule):
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
 def test_what_names_a_person_in_a_filter_is_personal_in_a_record_and_the_other_way_round(kind):
-    attributes = kind.filter.attributes.values()
-    in_filters = {attribute.path for attribute in attributes if attribute.personal}
+    in_filters = {attribute.path for attribute in attributes(kind) if attribute.personal}
     assert in_filters <= set(kind.personal)
-    assert {attribute.path for attribute in attributes if attribute.path in kind.personal} <= in_filters
+    assert {attribute.path for attribute in attributes(kind) if attribute.path in kind.personal} <= in_filters
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
@@ -99,8 +102,7 @@ def test_objects_are_open_only_where_they_say_so(kind):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
 def test_instants_of_a_record_are_told_as_such(kind):
     """So that the decoding of a record checks them, and expressions compare them as instants."""
-    attributes = kind.filter.attributes.values()
-    paths = {attribute.path for attribute in attributes if attribute.type == "instant"} - {None}
+    paths = {attribute.path for attribute in attributes(kind) if attribute.type == "instant"} - {None}
     paths |= {
         path
         for path in (kind.instant, kind.buckets and kind.buckets.start, kind.buckets and kind.buckets.end)
@@ -139,3 +141,36 @@ def test_recorded_events_are_events_as_the_kind_describes_them():
     assert len(events) == 98
     for number, event in enumerate(events, start=1):
         assert [error.message for error in validator.iter_errors(event)] == [], number
+
+
+RECORDED = {
+    "applications": "applications",
+    "environments": "environment_d959e98c",
+    "groups": "groups",
+    "users": "users",
+}
+"""Answers that were recorded from PingOne in 2022, by the kind of their records."""
+
+
+@needs_shared
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_recorded_answer_is_as_the_kind_describes_it(name):
+    kind = KINDS[name]
+    body = json.loads((SHARED / "data" / "jupiterone" / f"{RECORDED[name]}.json").read_text("utf-8"))
+    answer = body["response"]["body"]
+    assert kind.page.items
+    records = value_at(answer, kind.page.items) or [answer]
+    for record in records:
+        assert [error.message for error in Draft202012Validator(kind.item).iter_errors(record)] == []
+        unknown = {path for path in record if field(kind.item, path) is None}
+        assert unknown == set()
+    if kind.page.count == "items":
+        assert answer[kind.page.total] == len(records)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
+def test_no_field_of_a_record_has_the_name_of_a_secret(kind):
+    """What may hold one is taken out of every record (`secret`), so a policy can not even name it."""
+    told = [path for path, schema, _ in fields(kind.item) if schema.get("type") == "string"]
+    words = ("secret", "password", "privatekey", "credential", "sharedsecret", "apikey")
+    assert [path for path in told if path.casefold().endswith(words)] == []

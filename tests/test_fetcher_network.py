@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from auditor import fetcher
+from auditor.fetcher import reading
 from tests.pages import (
     KINDS,
     Fetched,
@@ -140,7 +140,7 @@ def test_a_fault_that_passes_changes_nothing(tenant: Simulated, fault: str):
 def test_a_fault_that_stays_ends_the_query_with_its_name(
     fault: str, code: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(fetcher, "MAX_BARREN", 20)
+    monkeypatch.setattr(reading, "MAX_BARREN", 20)
     with simulated(fault, page_size=50) as tenant:
         found = tenant.fetched(tenant.query(last="1d"), attempts=2, timeout_s=0.3 if fault == "stall" else 10)
     assert found.failure.code == code, found.failure

@@ -28,7 +28,10 @@ class Flaw:
 _BASES: Final = {
     "environment": "/environments/{environment_id}",
     "organization": "/organizations/{organization_id}",
+    "service": "",
 }
+_ALL_ENVIRONMENTS: Final = "/environments"
+"""The environments of an organization, which PingOne lists outside of it."""
 _SECRETS: Final = ("secret", "token", "password", "credential", "authorize", "introspect")
 """Last words of PingOne's paths that answer with what no report may hold."""
 
@@ -36,9 +39,15 @@ _SECRETS: Final = ("secret", "token", "password", "credential", "authorize", "in
 def refused_path(kind: ResourceKind) -> str:
     """Return why the path of a kind may not be read, or an empty text."""
     base = _BASES[kind.scope]
+    if kind.scope == "organization" and kind.path == _ALL_ENVIRONMENTS:
+        return ""
     below = kind.path.removeprefix(base)
-    if below == kind.path or not re.fullmatch(r"(/[A-Za-z0-9][A-Za-z0-9_.-]*)*", below):
-        return f'"{kind.path}" must be "{base}" and plain names below it.'
+    plain = re.fullmatch(r"(/([A-Za-z0-9][A-Za-z0-9_.-]*|\{each\}))*", below)
+    if not kind.path.startswith(base) or not plain or below.count("{each}") != bool(kind.for_each):
+        each = ", one of them {each}" if kind.for_each else ""
+        return f'"{kind.path}" must be "{base}" and plain names below it{each}.'
+    if kind.scope == "service" and below.casefold().startswith(("/environments/", "/organizations/")):
+        return f'"{kind.path}" belongs to an environment or an organization: name that as the scope.'
     if any(step.casefold().rstrip("s") in _SECRETS for step in below.split("/")):
         return f'"{kind.path}" answers with secrets, tokens or credentials, which are never read.'
     return ""
@@ -79,7 +88,9 @@ def _record_fields(kind: ResourceKind) -> Iterator[Flaw]:
     if kind.instant:
         single.append((("instant",), kind.instant))
     if kind.buckets:
-        single += [(("buckets", "start"), kind.buckets.start), (("buckets", "end"), kind.buckets.end)]
+        single.append((("buckets", "start"), kind.buckets.start))
+        if kind.buckets.end:
+            single.append((("buckets", "end"), kind.buckets.end))
     for route, path in single:
         known = field(kind.item, path)
         if known is None:
@@ -91,6 +102,11 @@ def _record_fields(kind: ResourceKind) -> Iterator[Flaw]:
     for position, path in enumerate(kind.personal):
         if field(kind.item, path) is None:
             yield _unknown_field(("personal", position), path, kind)
+    names = {name for name, _, _ in fields(kind.item)}
+    for position, path in enumerate(kind.secret):
+        if path in names:
+            detail = f'The item names "{path}", which no record will show.'
+            yield Flaw(("secret", position), detail, "Remove it from the item.")
     if not kind.identity:
         yield Flaw(("identity",), "Nothing tells one record from another.", "Name the identifying fields.")
 
@@ -219,6 +235,17 @@ def _period(kind: ResourceKind) -> Iterator[Flaw]:
 
 
 def _page(kind: ResourceKind) -> Iterator[Flaw]:
+    if kind.page.items is None and (kind.page.limit or kind.page.index or kind.page.count == "items"):
+        yield Flaw(("page", "items"), "One object has no pages.", "Remove limit, index and count.")
+    if kind.page.index and kind.page.count == "none":
+        detail = "Pages that are asked for by place end when all records have come, and nothing counts them."
+        yield Flaw(
+            ("page", "count"), detail, 'Write count: items, and "total" if the count has another name.'
+        )
+    if kind.page.index and kind.page.next:
+        yield Flaw(
+            ("page", "next"), "Pages are asked for by place or by links, not both.", "Write next: null."
+        )
     limit = kind.page.limit
     if limit is None:
         return

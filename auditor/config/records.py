@@ -14,7 +14,7 @@ from typing import Final
 import zstandard
 
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
-from auditor.model.resource import Catalogue, ResourceKind, value_at
+from auditor.model.resource import Catalogue, ResourceKind, value_at, without
 from auditor.model.value import JSON, parse_json
 
 MAX_BYTES: Final = 2 * 1024**3
@@ -55,7 +55,8 @@ def read_records(options: Sequence[str], catalogue: Catalogue) -> Checked[Mappin
             _incomplete(kind, missing) for kind, parts in found.items() if (missing := _missing(parts))
         ]
     records = {
-        kind: tuple(record for part in parts for record in part.records) for kind, parts in found.items()
+        kind: tuple(without(record, catalogue[kind].secret) for part in parts for record in part.records)
+        for kind, parts in found.items()
     }
     return Checked(None if problems else records, tuple(problems))
 
@@ -152,16 +153,17 @@ def _page(document: JSON, kind: ResourceKind) -> _Part:
     """Return a page as PingOne answers it, or the one record that the document is."""
     if not isinstance(document, dict):
         raise ValueError("it is neither an object nor an array")
-    items = value_at(document, kind.page.items)
+    items = value_at(document, kind.page.items) if kind.page.items else None
     if isinstance(items, list):
-        count = document.get("count") if kind.page.count == "items" else None
+        count = value_at(document, kind.page.total) if kind.page.count == "items" else None
         return _Part(
             records=items,
             links_on=bool(kind.page.next and value_at(document, kind.page.next)),
             count=count if isinstance(count, int) else None,
         )
     if any(value_at(document, path) is None for path in kind.identity):
-        raise ValueError(f"it is neither a page with {kind.page.items} nor a record of {kind.kind}")
+        page = f"neither a page with {kind.page.items} nor a" if kind.page.items else "no"
+        raise ValueError(f"it is {page} record of {kind.kind}")
     return _Part(records=[document])
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
 from auditor.config.lines import line_span, location
 from auditor.config.nodes import MAX_DEPTH, MAX_NODES, compose, span, too_large
+from auditor.config.plain import plain
+from auditor.config.scalars import MERGE, NULL, READERS, TAG
 from auditor.config.traps import quoted_form
 from auditor.model.diagnostic import Checked, Diagnostic, Mistake
 from auditor.model.value import JSON
@@ -23,6 +24,12 @@ def load(text: str, file: str) -> Checked[JSON]:
     keys (of which the last is kept), keys that are no text, tags and recursive aliases are mistakes, all of a
     document at once; a syntax error, or a document that is too large, ends its reading.
     """
+    data = plain(text)
+    return carefully(text, file) if data is None else Checked(data)
+
+
+def carefully(text: str, file: str) -> Checked[JSON]:
+    """Read as `load` does, by way of nodes that know where they stand."""
     builder = _Builder(text, file)
     try:
         node = compose(text)
@@ -32,10 +39,6 @@ def load(text: str, file: str) -> Checked[JSON]:
         builder.blame(mistake)
     return Checked(data, tuple(builder.diagnostics))
 
-
-_TAG: Final = "tag:yaml.org,2002:"
-_MERGE: Final = f"{_TAG}merge"
-_NULL: Final = f"{_TAG}null"
 
 _SUMMARIES: Final = {
     "yaml.recursive-alias": "Alias inside itself",
@@ -93,11 +96,11 @@ class _Builder:
         merged: dict[str, JSON] = {}
         first: dict[str, Node] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == _MERGE:
+            if key_node.tag == MERGE:
                 for mapping in self._merged(value_node, depth):
                     merged = {**mapping, **merged}
                 continue
-            if not isinstance(key_node, ScalarNode) or key_node.tag == _NULL or key_node.tag not in _READERS:
+            if not isinstance(key_node, ScalarNode) or key_node.tag == NULL or key_node.tag not in READERS:
                 self._report("yaml.bad-key", key_node, "A key must be a text.")
                 continue
             key = str(key_node.value)
@@ -126,7 +129,7 @@ class _Builder:
     def _scalar(self, node: ScalarNode) -> JSON:
         """Return the value of a scalar; of one with a mistake its text, which is seldom blamed again."""
         text = str(node.value)
-        read = _READERS.get(str(node.tag))
+        read = READERS.get(str(node.tag))
         if read is not None:
             try:
                 return read(text)
@@ -139,7 +142,7 @@ class _Builder:
         return text
 
     def _check_tag(self, node: Node, expected: str) -> None:
-        if node.tag != f"{_TAG}{expected}":
+        if node.tag != f"{TAG}{expected}":
             # The tag is not told: it may be the beginning of a secret.
             self._report(
                 "yaml.tag", node, "YAML reads what begins with ! as a tag, which is not allowed here."
@@ -158,34 +161,4 @@ _HELP: Final = {
     "yaml.bad-key": "Put it in quotes.",
     "yaml.bad-number": "Put it in quotes if it is a text.",
     "yaml.tag": "Remove the tag, or put the text in quotes.",
-}
-
-
-def _integer(text: str) -> int:
-    digits = text.replace("_", "")
-    if len(digits) > 80:  # even in base 2; Python takes quadratic time to read many digits
-        raise ValueError("it is too large")
-    number = int(digits, {"0b": 2, "0o": 8, "0x": 16}.get(digits.lstrip("+-")[:2].lower(), 10))
-    if number.bit_length() > 63:
-        raise ValueError("it is too large")
-    return number
-
-
-def _float(text: str) -> float:
-    number = float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
-    if not math.isfinite(number):
-        raise ValueError("it is not finite")
-    return number
-
-
-# A KeyError tells that the text does not go with the tag that stands before it.
-_READERS: Final[dict[str, Callable[[str], JSON]]] = {
-    f"{_TAG}str": str,
-    f"{_TAG}timestamp": str,
-    f"{_TAG}value": str,
-    _MERGE: str,
-    _NULL: lambda text: {"": None, "~": None, "null": None}[text.lower()],
-    f"{_TAG}bool": lambda text: {"true": True, "false": False}[text.lower()],
-    f"{_TAG}int": _integer,
-    f"{_TAG}float": _float,
 }

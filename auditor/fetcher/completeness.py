@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -30,11 +30,18 @@ def _is_instant(value: object) -> bool:
 
 
 @dataclass(slots=True)
-class _Slice:
-    """What a slice has brought, and what the endpoint says that it has."""
+class Part:
+    """
+    The account of one walk over pages: one filter over one slice.
 
-    records: int = 0
+    `count` is the largest number of records that the endpoint said there are, where that can be checked.
+    """
+
+    filter: str = ""
+    window: Window | None = None
     count: int | None = None
+    records: set[tuple[JSON, ...]] = field(default_factory=set)
+    """What its records are known by, where a count has to be met."""
 
 
 @dataclass(slots=True)
@@ -42,7 +49,7 @@ class Ledger:
     """
     The account of one query: which records were seen, and whether they can be all.
 
-    `take` is given every page in order, `close` says whether the answer is complete. Records are known by
+    `take` is given every page of every part, `close` says whether the answer is complete. Records are known by
     identity and order key: PingOne repeats records at the seams of pages, and real logs hold identifiers
     that are not unique.
     """
@@ -55,7 +62,6 @@ class Ledger:
     duplicates: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    _slices: dict[Window | None, _Slice] = field(init=False, default_factory=dict)
     _seen: dict[tuple[JSON, ...], bytes] = field(init=False, default_factory=dict)
     _starts: set[datetime] = field(init=False, default_factory=set)
     _validator: Draft202012Validator = field(init=False)
@@ -64,35 +70,27 @@ class Ledger:
         self._validator = Draft202012Validator(self.kind.item, format_checker=_FORMATS)
 
     @property
-    def count(self) -> int | None:
-        """How many records the endpoint says that there are, where it does."""
-        counts = [part.count for part in self._slices.values() if part.count is not None]
-        return sum(counts) if counts else None
+    def _counted(self) -> bool:
+        return self.kind.page.count == "items" and not self.given
 
-    def take(
-        self, records: list[dict[str, Any]], *, count: int | None = None, window: Window | None = None
-    ) -> tuple[JSON, ...]:
+    def take(self, records: list[dict[str, Any]], part: Part, count: int | None = None) -> tuple[JSON, ...]:
         """
-        Check the records of one page of a slice, and return those that were not seen before.
+        Check the records of one page of a part, and return those that were not seen before.
 
-        *count* is what the page says of the whole answer; the largest that was said is believed.
+        *count* is what the page says of the part's whole answer; the largest that was said is believed.
 
         Raises:
             FetchError: a record is not of the documented shape, contradicts another, or lies outside of the
-                slice that was asked for.
+                window that was asked for.
         """
-        part = self._slices.setdefault(window, _Slice())
-        if self.kind.page.count == "items" and count is not None:
+        if self._counted and count is not None:
             part.count = max(part.count or 0, count)
-        new = tuple(
-            record for number, record in enumerate(records, 1) if self._is_new(record, number, window)
-        )
-        part.records += len(new)
+        new = tuple(record for number, record in enumerate(records, 1) if self._is_new(record, number, part))
         self.records += len(new)
         self.duplicates += len(records) - len(new)
         return new
 
-    def _is_new(self, record: dict[str, Any], number: int, asked: Window | None) -> bool:
+    def _is_new(self, record: dict[str, Any], number: int, part: Part) -> bool:
         error = best_match(self._validator.iter_errors(record))
         if error is not None:
             raise _drift(number, f"{_place(error)}: {_rule(error)}")
@@ -100,10 +98,12 @@ class Ledger:
         key = self._key(record, instant, number)
         digest = hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
         known = self._seen.get(key)
+        if self._counted:
+            part.records.add(key)
         if known is None:
             self._seen[key] = digest
             if instant is not None:
-                self._note(record, instant, number, asked)
+                self._note(record, instant, number, part.window)
         elif known != digest:
             raise FetchError(
                 "evidence.changed-record",
@@ -128,7 +128,9 @@ class Ledger:
 
     def _note(self, record: dict[str, Any], instant: datetime, number: int, asked: Window | None) -> None:
         until_now = self.kind.window is not None and self.kind.window.end is None
-        if asked is not None and (instant < asked.start or (instant >= asked.end and not until_now)):
+        at_the_end = self.kind.window is not None and self.kind.window.end_included
+        beyond = asked is not None and (instant > asked.end or (instant == asked.end and not at_the_end))
+        if asked is not None and (instant < asked.start or (beyond and not until_now)):
             raise FetchError(
                 "evidence.outside-window",
                 f"A record of {format_instant(instant)} was answered, and {asked} was asked for.",
@@ -138,7 +140,8 @@ class Ledger:
         self.last = max(self.last or instant, instant)
         buckets, window = self.kind.buckets, self.query.window
         if buckets is not None and window is not None and instant in window:
-            self._check_length(instant, _instant(record, buckets.end, number), buckets, window)
+            if buckets.end is not None:
+                self._check_length(instant, _instant(record, buckets.end, number), buckets, window)
             self._starts.add(instant)
 
     def _check_length(self, start: datetime, end: datetime, buckets: Buckets, window: Window) -> None:
@@ -159,21 +162,20 @@ class Ledger:
     def _length(self, buckets: Buckets) -> Duration:
         return buckets.period.length(self.query.options[buckets.period.option])
 
-    def close(self) -> tuple[Assurance, tuple[str, ...]]:
+    def close(self, parts: Iterable[Part] = ()) -> tuple[Assurance, tuple[str, ...]]:
         """
-        Return why the answer is complete, with remarks.
+        Return why the answer is complete, with remarks; *parts* are those that make it up.
 
         Raises:
             FetchError: it is not.
         """
-        counted = self.kind.page.count == "items" and not self.given
-        if counted:
-            for part in self._slices.values():
+        if self._counted:
+            for part in parts:
                 _check_count(part)
         remarks = tuple(self._left_out())
         if self.given:
             return "given", remarks
-        if counted:
+        if self._counted:
             return "counted", remarks
         return ("whole buckets" if self.kind.buckets else "end of links"), remarks
 
@@ -226,13 +228,13 @@ class Ledger:
                 yield f"The endpoint's periods leave out {part}."
 
 
-def _check_count(part: _Slice) -> None:
+def _check_count(part: Part) -> None:
     if part.count is None:
         raise FetchError("evidence.incomplete", "The endpoint did not say how many records there are.", AGAIN)
-    if part.count != part.records:
+    if part.count != len(part.records):
         raise FetchError(
             "evidence.wrong-count",
-            f"The endpoint counts {part.count} records and answered {part.records}.",
+            f"The endpoint counts {part.count} records and answered {len(part.records)}.",
             AGAIN,
         )
 

@@ -21,6 +21,10 @@ class FetchError(Exception):
         self.failure = Failure(code=code, reason=reason, help=help)
 
 
+class FilterRefusedError(FetchError):
+    """What was asked first is refused with status 400: another filter may be taken."""
+
+
 def refused(status: int, body: bytes, what: str, roles: tuple[str, ...] = ()) -> FetchError:
     """Return the error for a status that no repetition would change; *what* was asked for."""
     told = quoted(body)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 
-from auditor.fetcher.completeness import Ledger
+from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError
 from auditor.model.evidence import Failure, Page, QueryEnd
-from auditor.model.plan import Plan
+from auditor.model.plan import Plan, belongs
 from auditor.model.resource import Catalogue
 from auditor.model.value import JSON
 
@@ -19,11 +19,14 @@ async def given(
     Answer every query of a plan from given records, by resource kind.
 
     Result: as of `fetch`. A query on a kind for which no records were given ends with a failure: nothing is
-    known of it. Records outside of the window are left to the evaluator, which selects them anyway.
+    known of it. Records outside of the window are left to the evaluator, which selects them anyway. A probe
+    is answered, unless a query on its kind failed, by how many of the records lie in its window.
     """
+    failed = set()
     for query in plan.queries:
         kind = catalogue[query.resource]
         if kind.kind not in records:
+            failed.add(kind.kind)
             failure = Failure(
                 code="evidence.not-given",
                 reason=f"No records of {kind.kind} were given.",
@@ -35,10 +38,11 @@ async def given(
         problem: Failure | None = None
         remarks: tuple[str, ...] = ()
         try:
-            yield Page(query=query.id, number=1, records=ledger.take(list(records[kind.kind])))
+            yield Page(query=query.id, number=1, records=ledger.take(list(records[kind.kind]), Part()))
             _, remarks = ledger.close()
         except FetchError as error:
             problem = error.failure
+            failed.add(kind.kind)
         yield QueryEnd(
             query=query.id,
             failure=problem,
@@ -50,3 +54,9 @@ async def given(
             last=ledger.last,
             warnings=remarks,
         )
+    for probe in plan.probes:
+        kind = catalogue[probe.resource]
+        if kind.kind in records and kind.kind not in failed:
+            distinct = Ledger(probe, kind, given=True).take(list(records[kind.kind]), Part())
+            held = sum(belongs(record, probe, kind) for record in distinct)
+            yield QueryEnd(query=probe.id, failure=None, assurance="given", records=held)

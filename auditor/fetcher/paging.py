@@ -10,9 +10,17 @@ from urllib.parse import quote
 
 import httpx
 
-from auditor.fetcher.failures import AGAIN, DRIFT, FetchError, described, largest_page, refused
+from auditor.fetcher.failures import (
+    AGAIN,
+    DRIFT,
+    FetchError,
+    FilterRefusedError,
+    described,
+    largest_page,
+    refused,
+)
 from auditor.fetcher.session import Request, Response
-from auditor.model.resource import PostForm, ResourceKind
+from auditor.model.resource import PostForm, ResourceKind, without
 from auditor.model.value import JSON
 
 MAX_PAGES: Final = 100_000
@@ -39,7 +47,7 @@ class Walk:
 
     `url` is the first request's without parameters; `parameters` are sent with the first request only, since
     PingOne's links hold nothing but a cursor and are followed verbatim. With a `form` they are sent as the body
-    of a POST.
+    of a POST. `page_sizes` remembers the largest page by kind, where an endpoint refused a larger one.
     """
 
     kind: ResourceKind
@@ -47,6 +55,7 @@ class Walk:
     parameters: dict[str, str]
     form: PostForm | None
     send: Send
+    page_sizes: dict[str, int] = field(default_factory=dict)
     _seen: set[Request] = field(init=False, default_factory=set)
 
     async def pages(self) -> AsyncGenerator[RawPage]:
@@ -58,6 +67,7 @@ class Walk:
         every other they lead to where the walk came from.
 
         Raises:
+            FilterRefusedError: the first request is refused with status 400.
             FetchError: a page is refused, is no page, or links where no page of this query can be.
         """
         first = await self._first_page()
@@ -69,16 +79,32 @@ class Walk:
                 yield page
 
     async def _first_page(self) -> RawPage:
+        self._fit_page_size()
         request = self._first()
         response = await self._sent(request)
-        limit = self.kind.page.limit
-        if response.status == 400 and limit is not None:
-            largest = largest_page(response.body, self.form.limit if self.form else limit.parameter)
-            if largest is not None and 0 < largest < int(self.parameters.get(limit.parameter, 0)):
-                self.parameters[limit.parameter] = str(largest)
+        if response.status == 400 and (largest := self._largest_page(response)) is not None:
+            self.page_sizes[self.kind.kind] = largest
+            if self._fit_page_size():
                 request = self._first()
                 response = await self._sent(request)
+        if response.status == 400:
+            failure = refused(400, response.body, f"{request.method} {self._path}").failure
+            raise FilterRefusedError(failure.code, failure.reason, failure.help)
         return self._page(request, response)
+
+    def _fit_page_size(self) -> bool:
+        """Ask for no larger pages than are known to be given; return whether that is news."""
+        limit, largest = self.kind.page.limit, self.page_sizes.get(self.kind.kind, 0)
+        if limit is None or not 0 < largest < int(self.parameters.get(limit.parameter, 0)):
+            return False
+        self.parameters[limit.parameter] = str(largest)
+        return True
+
+    def _largest_page(self, response: Response) -> int | None:
+        limit = self.kind.page.limit
+        if limit is None:
+            return None
+        return largest_page(response.body, self.form.limit if self.form else limit.parameter)
 
     async def _sent(self, request: Request) -> Response:
         if request in self._seen:
@@ -124,25 +150,40 @@ class Walk:
                 "Check whether a gateway or proxy answers instead of PingOne.",
             )
         path = self.kind.page.items
-        records = _at(document, path)
+        records = [document] if path is None else _at(document, path)
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
             raise FetchError(
                 "evidence.drift", f"{self._path} answered a page without a list of objects at {path}.", DRIFT
             )
-        count = document.get("count")
+        count = _at(document, self.kind.page.total)
         return RawPage(
             request=request,
             document=document,
-            records=records,
+            records=[without(record, self.kind.secret) for record in records],
             count=count if type(count) is int else None,
         )
 
     def _onward(self, page: RawPage) -> Request | None:
+        if self.kind.page.index is not None:
+            return self._placed(page, self.kind.page.index)
         linked = self._linked(page, self.kind.page.next)
         if linked is not None or self.form is None:
             return linked
         offset = page.document.get(self.form.offset)
         return self._posted(self.form, {self.form.offset: offset}) if offset else None
+
+    def _placed(self, page: RawPage, parameter: str) -> Request | None:
+        """
+        Return the request for the page after one that was asked for by place; None after the last.
+
+        A page without records ends the walk too: whether all have come is told by their count.
+        """
+        here = int(httpx.URL(page.request.url).params.get(parameter, "1"))
+        onward = here + len(page.records)
+        if not page.records or page.count is None or onward > page.count:
+            return None
+        self.parameters[parameter] = str(onward)
+        return self._first()
 
     def _back(self, page: RawPage) -> Request | None:
         found = (self._linked(page, path) for path in self.kind.page.back)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,6 +18,7 @@ import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
 from auditor.fetcher.failures import FetchError, described, quoted
+from auditor.fetcher.limits import Pacer
 from auditor.model.value import JSON, parse_json
 
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -69,6 +70,8 @@ class Effort:
     retries: int = 0
     waited_s: float = 0
     """Time between the tries, and before each for its turn."""
+    latency_s: float = 0
+    """How long the last answer took."""
 
 
 class _RepeatableError(FetchError):
@@ -138,34 +141,44 @@ class Session:
         *,
         headers: Mapping[str, str],
         effort: Effort | None = None,
-        before: Callable[[], Awaitable[None]] | None = None,
+        pacer: Pacer | None = None,
+        before: Callable[[], None] = lambda: None,
     ) -> Response:
         """
         Send one request until it has an answer that a repetition would not change.
 
-        *before* is awaited before every try, so that repetitions keep the rate limit too.
+        Every try waits for its turn with the *pacer*, and *before* is called before it is sent.
 
         Raises:
             FetchError: the answer stayed transient (429, 5xx, a broken connection, damaged JSON) to the last
                 try, or is larger than `MAX_BODY_BYTES`, or the server can not be trusted; or *before* raised
                 it.
         """
-        effort = effort or Effort()
+        effort, pacer = effort or Effort(), pacer or Pacer(0)
         time = asyncio.get_running_loop().time
         waiting_since, tries = time(), 0
 
         async def once_more() -> Response:
             nonlocal waiting_since, tries
-            if before is not None:
-                await before()
+            sent_at = await pacer.turn()
+            before()
             effort.waited_s += time() - waiting_since
             effort.requests += 1
             effort.retries += tries > 0
             tries += 1
             try:
-                return await self._once(request, headers)
+                response = await self._once(request, headers)
+            except _RepeatableError as error:
+                if error.failure.code == "query.rate-limited":
+                    pacer.slow_down(sent_at)
+                if error.wait_s <= MAX_WAIT_S:
+                    pacer.hold(error.wait_s)
+                raise
             finally:
                 waiting_since = time()
+                effort.latency_s = waiting_since - sent_at
+            pacer.speed_up()
+            return response
 
         try:
             return await self._persist(once_more)

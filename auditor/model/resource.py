@@ -7,8 +7,8 @@ Schema `schemas/resource.schema.json` is exported from them. No stage knows an e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, model_validator
 
@@ -89,6 +89,8 @@ class WindowRule(Document):
     start: Bound
     end: Bound | None = None
     """Absent: the endpoint always answers up to now."""
+    end_included: bool = False
+    """Whether the endpoint counts the moment of the end as inside, and so answers the period that begins there."""
     longest: DurationText | None = None
     """The longest span that one query may ask for."""
 
@@ -122,8 +124,9 @@ class Buckets(Document):
     """Records that each count a period of time instead of reporting an event."""
 
     start: FieldPath
-    end: FieldPath
-    end_inclusive: bool
+    end: FieldPath | None = None
+    """Absent: a record shows only when its period began."""
+    end_inclusive: bool = False
     """Whether `end` is the period's last moment (23:59:59) and not the next period's first."""
     period: Period
     open_ended: bool = False
@@ -152,8 +155,12 @@ class Option(Document):
 
     @model_validator(mode="after")
     def _carried_once(self) -> Self:
-        if (self.parameter is None) == (self.attribute is None):
+        if self.parameter is not None and self.attribute is not None:
             raise ValueError("give either parameter or attribute")
+        if self.parameter is None and self.attribute is None and len(self.values) != 1:
+            raise ValueError(
+                "give either parameter or attribute, or the one value that the endpoint always has"
+            )
         return self
 
 
@@ -172,12 +179,20 @@ class Limit(Document):
 class PageRule(Document):
     """How the collection is paged."""
 
-    items: FieldPath
+    items: FieldPath | None
+    """Where the records of a page stand; null: the answer is itself the one record that there is."""
+    index: FieldPath | None = None
+    """
+    Parameter that holds the place of a page's first record, counted from 1, where pages are asked for by
+    place and not by links (RFC 7644, section 3.4.2.4).
+    """
     next: FieldPath | None = "_links.next.href"
     back: Many[FieldPath] = ("_links.previous.href", "_links.prev.href")
     """Links the other way, which lead on where the first page has no `next` (seed "… by Date Range")."""
     count: Literal["items", "none"] = "none"
-    """Whether the answer's `count` is the number of records in the whole result and can be checked."""
+    """Whether the answer's `total` is the number of records in the whole result and can be checked."""
+    total: FieldPath = "count"
+    """Where the answer tells its number of records."""
     limit: Limit | None = None
     parameters: dict[str, str] = {}
     """Parameters that every request carries."""
@@ -189,6 +204,19 @@ class PostForm(Document):
     filter: str = "filter"
     limit: str = "limit"
     offset: str = "offset"
+
+
+class ForEach(Document):
+    """Another kind, of which each record has a collection of its own: the roles of each user."""
+
+    resource: str
+    """The other kind; all of its records are read first."""
+    field: FieldPath = "id"
+    """Its field whose value stands for `{each}` in the path."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
+    """Name of the object that every record is given, which tells whose it is."""
+    keep: Many[FieldPath]
+    """Fields of the other record that the object holds."""
 
 
 class Retention(Document):
@@ -226,9 +254,11 @@ class ResourceKind(Document):
     version: Literal[1]
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     summary: str
-    scope: Literal["environment", "organization"]
+    scope: Literal["environment", "organization", "service"]
+    """What the records belong to; `service`: a service of its own, whose base is the environment's `api_url`."""
     path: Annotated[str, Field(pattern=r"^/")]
-    """Below the API base, with `{environment_id}` or `{organization_id}`."""
+    """Below the API base, with `{environment_id}` or `{organization_id}`, and `{each}` where `for_each` is given."""
+    for_each: ForEach | None = None
     page: PageRule
     post: PostForm | None = None
     filter: Filter | None = None
@@ -252,6 +282,8 @@ class ResourceKind(Document):
     """Predefined administrator roles that may read it, the least first."""
     personal: Many[FieldPath] = ()
     """Fields of a record that name or locate a person."""
+    secret: Many[FieldPath] = ()
+    """Fields that may hold a secret: they are taken out of every record before anything else sees it."""
     caveats: Many[str] = ()
     """What every verdict on these records must say."""
     item: JSONSchema
@@ -320,6 +352,24 @@ def field(schema: JSONSchema, path: str) -> tuple[JSONSchema, bool] | None:
     while schema.get("type") == "array":
         schema, many = schema.get("items", {}), True
     return schema, many
+
+
+def without(record: dict[str, Any], paths: Collection[str]) -> dict[str, Any]:
+    """Return a record without the fields at some dotted paths; arrays on the way are walked into."""
+    return cast("dict[str, Any]", _without(record, [path.split(".") for path in paths])) if paths else record
+
+
+def _without(value: JSON, routes: list[list[str]]) -> JSON:
+    if isinstance(value, list):
+        return [_without(element, routes) for element in value]
+    if not isinstance(value, dict):
+        return value
+    gone = {route[0] for route in routes if len(route) == 1}
+    return {
+        name: _without(inner, [route[1:] for route in routes if len(route) > 1 and route[0] == name])
+        for name, inner in value.items()
+        if name not in gone
+    }
 
 
 def value_at(record: Mapping[str, JSON], path: str) -> JSON:

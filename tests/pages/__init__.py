@@ -176,7 +176,7 @@ def page(
     records: Sequence[Any], *, resource: str = "activities", count: int | None = None, **links: Any
 ) -> dict[str, Any]:
     """Return a page as PingOne writes it, with `next`, `previous` and other links."""
-    name = KINDS[resource].page.items.rpartition(".")[2]
+    name = (KINDS[resource].page.items or "").rpartition(".")[2]
     document: dict[str, Any] = {
         "_links": {"self": {"href": f"{API}/self"}}
         | {name: {"href": href} for name, href in links.items() if href is not None},
@@ -320,10 +320,11 @@ def fetched(
     *queries: PlannedQuery,
     kinds: Mapping[str, ResourceKind] = KINDS,
     asked: Iterable[Environment] = (),
+    probes: Sequence[PlannedQuery] = (),
     **settings: Any,
 ) -> Fetched:
     """Fetch from a tenant, in a time that passes only while everything waits."""
-    return in_virtual_time(fetching(tenant, *queries, kinds=kinds, asked=asked, **settings))
+    return in_virtual_time(fetching(tenant, *queries, kinds=kinds, asked=asked, probes=probes, **settings))
 
 
 async def fetching(
@@ -331,6 +332,7 @@ async def fetching(
     *queries: PlannedQuery,
     kinds: Mapping[str, ResourceKind] = KINDS,
     asked: Iterable[Environment] = (),
+    probes: Sequence[PlannedQuery] = (),
     **settings: Any,
 ) -> Fetched:
     """Read queries to their ends; without any, all events of a day."""
@@ -338,9 +340,8 @@ async def fetching(
     time = asyncio.get_running_loop().time
     started = time()
     environments = {each.name: each for each in (environment(), *asked)}
-    stream = fetcher.fetch(
-        plan_of(*(queries or (query(),))), kinds, environments, settings_for(tenant, **settings)
-    )
+    plan = plan_of(*(queries or (query(),)), probes=probes)
+    stream = fetcher.fetch(plan, kinds, environments, settings_for(tenant, **settings))
     async for event in stream:
         if isinstance(event, Page):
             found.pages.append(event)
@@ -360,8 +361,16 @@ def settings_for(tenant: Tenant, **changes: Any) -> Settings:
     return replace(settings, **changes)
 
 
-def plan_of(*queries: PlannedQuery) -> Plan:
-    return Plan(tool_version="0", as_of=NOW, policy_digest="", environments=(), queries=queries, checks=())
+def plan_of(*queries: PlannedQuery, probes: Sequence[PlannedQuery] = ()) -> Plan:
+    return Plan(
+        tool_version="0",
+        as_of=NOW,
+        policy_digest="",
+        environments=(),
+        queries=queries,
+        checks=(),
+        probes=tuple(probes),
+    )
 
 
 # --- the simulator --------------------------------------------------------------------------------------

@@ -1,0 +1,215 @@
+"""One query: the forms of its filter, their slices, and the word that ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from auditor import scim
+from auditor.fetcher.auth import Tokens, bearer, missing_credentials
+from auditor.fetcher.completeness import Ledger, Part
+from auditor.fetcher.failures import FetchError, FilterRefusedError
+from auditor.fetcher.limits import Pacer
+from auditor.fetcher.paging import Walk, endless
+from auditor.fetcher.progress import Progress
+from auditor.fetcher.session import Request, Response, Session
+from auditor.fetcher.settings import Settings
+from auditor.model.environment import Environment
+from auditor.model.evidence import Assurance, Failure, Page, QueryEnd
+from auditor.model.instant import Window, format_instant
+from auditor.model.plan import PlannedQuery, belongs, coverage
+from auditor.model.resource import PostForm, ResourceKind
+from auditor.model.secret import Secret
+
+MAX_BARREN: Final = 1_000
+"""Pages in a row without a new record. A server that searches a long log for rare events may send many."""
+
+MAX_REASON: Final = 2_000
+"""Characters that are kept of what a server says."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reading:
+    """
+    The reading of one query.
+
+    `pacer` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with other
+    queries; `hand_over` is given every page.
+    """
+
+    query: PlannedQuery
+    kind: ResourceKind
+    environment: Environment
+    tokens: Tokens
+    session: Session
+    settings: Settings
+    pacer: Pacer
+    page_sizes: dict[str, int]
+    hand_over: Callable[[Page], Awaitable[None]]
+    _ledger: Ledger = field(init=False)
+    _progress: Progress = field(init=False, default_factory=Progress)
+    _parts: list[Part] = field(init=False, default_factory=list)
+    """What makes up the answer: a part for each filter and slice."""
+
+    def __post_init__(self) -> None:
+        self._ledger = Ledger(self.query, self.kind)
+
+    async def read(self) -> QueryEnd:
+        """Read the query to its end, hand over its pages, and return how it ended."""
+        return await self._ended(self._read_by((self.query.filter,), *self.query.fallbacks))
+
+    async def probe(self) -> QueryEnd:
+        """Read the first page alone, hand nothing over, and return how many records of the window it holds."""
+        return await self._ended(self._read_first_page())
+
+    async def _ended(self, reading: Awaitable[QueryEnd]) -> QueryEnd:
+        started = self.settings.clock()
+        try:
+            end = await reading
+        except FetchError as error:
+            end = self._end(failure=error.failure)
+        except Exception as error:  # noqa: BLE001  # one query's bug must not cost the other queries their verdicts
+            failure = Failure(
+                code="internal.error",
+                reason=f"Reading broke off: {type(error).__name__}: {error}",
+                help="This is a bug of the auditor; please report it.",
+            )
+            end = self._end(failure=failure)
+        return replace(end, elapsed_s=(self.settings.clock() - started).total_seconds())
+
+    def _end(
+        self,
+        *,
+        failure: Failure | None = None,
+        assurance: Assurance | None = None,
+        remarks: tuple[str, ...] = (),
+    ) -> QueryEnd:
+        if failure is not None:
+            failure = replace(failure, reason=self._shown(failure.reason))
+        ledger, progress = self._ledger, self._progress
+        return QueryEnd(
+            query=self.query.id,
+            failure=failure,
+            assurance=assurance,
+            pages=progress.pages,
+            records=ledger.records,
+            duplicates=ledger.duplicates,
+            fallback=progress.refused,
+            count=self._count,
+            first=ledger.first,
+            last=ledger.last,
+            requests=progress.effort.requests,
+            retries=progress.effort.retries,
+            waited_s=progress.effort.waited_s,
+            correlation_ids=tuple(progress.correlation_ids),
+            warnings=(*remarks, *progress.warnings),
+        )
+
+    @property
+    def _count(self) -> int | None:
+        """How many records the endpoint says that there are; several filters may count one record twice."""
+        counts = [part.count for part in self._parts if part.count is not None]
+        one_filter = len({part.filter for part in self._parts}) == 1
+        return sum(counts) if counts and one_filter else None
+
+    def _shown(self, reason: str) -> str:
+        return self.tokens.conceal(reason)[:MAX_REASON]
+
+    # Which pages
+
+    async def _read_by(self, filters: tuple[str, ...], *instead: tuple[str, ...]) -> QueryEnd:
+        """Read everything that any of some filters finds; where the server refuses one, what is named instead."""
+        slices = self.query.slices or (self.query.window,)
+        self._parts = [Part(filter=text, window=window) for text in filters for window in slices]
+        try:
+            for part in self._parts:
+                await self._read_part(part)
+        except FilterRefusedError as error:
+            self._progress.refused += 1
+            if not instead:
+                raise
+            self._progress.warnings.append(
+                f"{self._shown(error.failure.reason)} Another filter was asked instead."
+            )
+            return await self._read_by(*instead)
+        assurance, remarks = self._ledger.close(self._parts)
+        return self._end(assurance=assurance, remarks=remarks)
+
+    async def _read_part(self, part: Part) -> None:
+        barren = 0
+        async with aclosing(self._walk(part).pages()) as pages:
+            async for page in pages:
+                self._progress.pages += 1
+                records = self._ledger.take(page.records, part, page.count)
+                await self.hand_over(Page(query=self.query.id, number=self._progress.pages, records=records))
+                barren = 0 if records else barren + 1
+                if barren > MAX_BARREN:
+                    raise endless(self.query.path, f"after {barren:,} pages without a new record")
+
+    async def _read_first_page(self) -> QueryEnd:
+        part = Part(filter=self.query.filter, window=self.query.window)
+        async with aclosing(self._walk(part).pages()) as pages:
+            page = await anext(pages)
+        self._progress.pages = 1
+        records = self._ledger.take(page.records, part)
+        held = sum(belongs(record, self.query, self.kind) for record in records)
+        return replace(self._end(), records=held)
+
+    def _walk(self, part: Part) -> Walk:
+        query, environment = self.query, self.environment
+        if environment.api_url is None or environment.credentials is None or "{" in query.path:
+            raise missing_credentials(environment)
+        parameters = dict(query.parameters)
+        if query.filter_parameter is not None:
+            parameters = {query.filter_parameter: scim.fill_window(part.filter, part.window), **parameters}
+        return Walk(
+            kind=self.kind,
+            url=environment.api_url + query.path,
+            parameters=parameters,
+            form=(self.kind.post or PostForm()) if query.method == "POST" else None,
+            send=partial(self._send, part.window),
+            page_sizes=self.page_sizes,
+        )
+
+    # One request
+
+    async def _send(self, window: Window | None, request: Request) -> Response:
+        """Send a request with a token, and once more with a new one where that is refused."""
+        token = await self.tokens.token()
+        response = await self._send_as(token, window, request)
+        if response.status == 401:
+            token = await self.tokens.token(not_this=token)
+            response = await self._send_as(token, window, request)
+        self._progress.note(response, self.tokens.conceal)
+        return response
+
+    async def _send_as(self, token: Secret, window: Window | None, request: Request) -> Response:
+        headers = {**bearer(token), "Accept": "application/json"}
+        if request.content is not None:
+            headers["Content-Type"] = "application/json"
+        if self.settings.run_id:
+            # Comes back in audit events, so that the auditor can recognise its own footprint.
+            headers["X-Ping-External-Transaction-Id"] = self.settings.run_id
+        return await self.session.send(
+            request,
+            headers=headers,
+            effort=self._progress.effort,
+            pacer=self.pacer,
+            before=partial(self._check_coverage, window),
+        )
+
+    def _check_coverage(self, window: Window | None) -> None:
+        """Judge a slice at the moment when it is asked for; what has aged out meanwhile is gone."""
+        now = self.settings.clock()
+        held = coverage(window, self.kind, now)
+        if held is None or held.uncovered is None:
+            return
+        raise FetchError(
+            "evidence.not-covered",
+            f"{self.query.resource} does not hold the whole window: {held.uncovered} is missing"
+            f" (asked at {format_instant(now)}).",
+            f"{held.note} For what can be read at once, write window: hot.",
+        )

@@ -1,0 +1,30 @@
+"""How to fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import httpx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """
+    How to fetch.
+
+    `clock` is the wall clock in UTC; `rates` overrides requests per second by rate group or resource kind
+    (0: no limit); `transport` replaces the network in tests.
+    """
+
+    clock: Callable[[], datetime]
+    user_agent: str
+    run_id: str = ""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    concurrency: int = 8
+    attempts: int = 6
+    first_wait_s: float = 0.5
+    timeout_s: float = 60
+    """The longest silence of a server."""
+    transport: httpx.AsyncBaseTransport | None = None
