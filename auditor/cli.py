@@ -166,6 +166,14 @@ _planning = _shared(
         help="What the server may filter; the verdicts are the same.",
     ),
     click.option(
+        "--no-merge",
+        "merge",
+        flag_value=False,
+        default=True,
+        type=bool,
+        help="One query for each check, to see what sharing saves.",
+    ),
+    click.option(
         "--records",
         metavar="KIND=FILE",
         multiple=True,
@@ -423,7 +431,11 @@ def plan(as_json: bool, out: str | None, detailed_exitcode: bool, **options: Any
 def check(
     as_json: bool, simulate: bool, seed: int, events: int, activities: str | None, **options: Any
 ) -> int:
-    """Read, judge and report: the main job. Also called apply."""
+    """
+    Read, judge and report: the main job. Also called apply.
+
+    Instead of policies, PATH may be a plan of `auditor plan --out`, which is then run as it was shown, or refused.
+    """
     from auditor import app
     from auditor.reporter import render
 

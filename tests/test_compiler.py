@@ -124,8 +124,8 @@ FORMS = {"every": "_links.x == 'x'", "none": "[]", "some": "[]", "that": "length
 @pytest.mark.parametrize("resource", QUERIES)
 def test_what_nothing_counts_as_comes_from_the_kind_and_the_form(resource, form):
     compiled = check(query=QUERIES[resource], expect={form: FORMS[form]})
-    events = {"every": "pass", "none": "pass", "some": "fail", "that": None}
-    assert compiled.expectations[0].on_empty == (events[form] if resource == "activities" else "error")
+    events = {"every": {"": "pass"}, "none": {"": "pass"}, "some": {"": "fail"}, "that": {}}
+    assert compiled.expectations[0].on_empty == (events[form] if resource == "activities" else {"": "error"})
 
 
 def test_an_expectation_says_it_before_its_check_and_the_check_before_the_kind():
@@ -146,13 +146,13 @@ def test_an_expectation_says_it_before_its_check_and_the_check_before_the_kind()
         ],
     )
     first, second = compiled.expectations
-    assert (first.on_empty, first.on_missing, first.message, first.severity) == (
+    assert (first.on_empty[""], first.on_missing, first.message, first.severity) == (
         "error",
         "pass",
         "mine",
         "low",
     )
-    assert (second.on_empty, second.on_missing, second.message, second.severity) == (
+    assert (second.on_empty[""], second.on_missing, second.message, second.severity) == (
         "skip",
         "fail",
         "of the check",
@@ -203,7 +203,7 @@ def test_a_project_can_change_severities_and_exclude_checks():
 )
 def test_a_window_is_kept_as_it_was_asked_for(window, request_):
     compiled = check(query={"resource": "activities", "window": window})
-    assert compiled.query.window == request_
+    assert compiled.queries[""].window == request_
 
 
 def test_a_window_says_what_was_asked_for():
@@ -224,7 +224,7 @@ def test_a_window_says_what_was_asked_for():
 def test_a_kind_that_shows_what_is_there_now_needs_no_window():
     now = KINDS["activities"].model_copy(update={"kind": "now", "window": None})
     compiled = program({"check": {"query": {"resource": "now"}}}, kinds={"now": now}).checks[0]
-    assert compiled.query.window is None
+    assert compiled.queries[""].window is None
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_kind_that_shows_what_is_there_now_needs_no_window():
 )
 def test_every_option_has_a_value_that_the_endpoint_knows(resource, given, options):
     compiled = check(query={**QUERIES[resource], **given})
-    assert compiled.query.options == options
+    assert compiled.queries[""].options == options
 
 
 def test_a_clock_is_there_for_expressions_and_messages():
@@ -287,7 +287,9 @@ def test_a_message_of_the_check_is_read_for_every_expectation_without_one():
 def test_a_value_stands_in_a_filter_as_a_literal_and_a_sensitive_one_as_its_name():
     values = {"var.a": Value('x" or tags pr or tags eq "'), "var.b": Value("y", sensitive=True)}
     compiled = check(variables=values, query=query("tags eq ${var.a} and correlationid eq ${var.b}"))
-    assert compiled.query.where == r'tags eq "x\" or tags pr or tags eq \"" and correlationid eq ${var.b}'
+    assert (
+        compiled.queries[""].where == r'tags eq "x\" or tags pr or tags eq \"" and correlationid eq ${var.b}'
+    )
 
 
 # --- digest ------------------------------------------------------------------------------------------
@@ -379,4 +381,4 @@ def test_each_environment_has_its_own_values():
     values = {("prod", "pack"): {"var.x": Value("A")}, ("test", "pack"): {"var.x": Value("B")}}
     checks = {"check": {"query": query("tags eq ${var.x}")}}
     compiled = program(checks, environments=environments, values=values)
-    assert [entry.query.where for entry in compiled.checks] == ['tags eq "A"', 'tags eq "B"']
+    assert [entry.queries[""].where for entry in compiled.checks] == ['tags eq "A"', 'tags eq "B"']

@@ -28,7 +28,7 @@ def test_a_filter_is_split(group: Mapping[str, Any], case: Mapping[str, Any]):
     values = {name: Value(**value) for name, value in group.get("values", {}).items()}
     resource = case.get("resource", "activities")
     compiled = check(case.get("level", "documented"), values, query=query(case["where"], resource))
-    split = {"pushed": compiled.query.pushed, "residual": compiled.query.residual}
+    split = {"pushed": compiled.queries[""].pushed, "residual": compiled.queries[""].residual}
     assert split == {"pushed": case.get("pushed", ""), "residual": case.get("residual", "")}
 
 
@@ -170,7 +170,7 @@ def compiled_or_never(where: scim.Filter, kind: ResourceKind, level: Pushdown) -
     if made.value is None:
         assert [problem.code for problem in made.diagnostics] == ["policy.never-true"]
         return None
-    return made.value.checks[0].query
+    return made.value.checks[0].queries[""]
 
 
 def asked(pushed: str, kind: ResourceKind) -> Callable[[Mapping[str, Any]], bool]:
@@ -283,7 +283,7 @@ def test_of_one_attribute_the_strongest_filter_is_pushed(where):
 
 
 def pushed_of(where: str) -> str:
-    return check(query=query(where)).query.pushed
+    return check(query=query(where)).queries[""].pushed
 
 
 def quoted(count: int, prefix: str = "") -> str:

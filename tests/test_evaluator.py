@@ -158,8 +158,9 @@ def test_a_verdict_says_on_what_it_rests():
     )
     assert (verdict.title, verdict.description, verdict.remediation) == ("A title", "Why", "What to do")
     assert (verdict.controls, verdict.tags, verdict.references) == ({"soc2": ("CC6.1",)}, ("t",), ("r",))
-    assert (verdict.resource, verdict.where) == ("activities", 'action.type eq "USER.CREATED"')
-    assert verdict.window == "2026-11-01T00:00:00.000Z .. 2026-11-20T00:00:00.000Z"
+    (examined,) = verdict.examined
+    assert (examined.resource, examined.where) == ("activities", 'action.type eq "USER.CREATED"')
+    assert examined.window == "2026-11-01T00:00:00.000Z .. 2026-11-20T00:00:00.000Z"
     assert (verdict.queries, verdict.elapsed_s, verdict.severity) == (("prod/activities/1",), 1.5, "high")
     assert verdict.caveats == (*KINDS["activities"].caveats, "Old.")
     assert verdict.address is not None
@@ -212,7 +213,7 @@ def test_verdicts_stand_in_the_order_of_the_program():
 
 def test_a_query_without_a_window_has_none_in_its_verdict():
     now = KINDS["activities"].model_copy(update={"kind": "now", "window": None})
-    assert judge(event(0), query={"resource": "now"}, kinds={"now": now}).window == ""
+    assert judge(event(0), query={"resource": "now"}, kinds={"now": now}).examined[0].window == ""
 
 
 # --- which records count -----------------------------------------------------------------------------
@@ -243,7 +244,7 @@ def test_a_sensitive_value_is_compared_with_and_shown_nowhere():
         expect={"every": "id == ${var.secret}", "message": "{id}"},
     )
     assert summary(verdict) == ["fail", "policy.violation", 1, 1, 0]
-    shown = [verdict.where, verdict.reason, verdict.outcomes[0].expected]
+    shown = [verdict.examined[0].where, verdict.reason, verdict.outcomes[0].expected]
     shown += [violation.message for violation in verdict.outcomes[0].violations]
     assert "canary" not in repr(shown)
 

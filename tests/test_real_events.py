@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from auditor import app
+from auditor.model.diagnostic import Level
 from tests.support import ROOT, SHARED, needs_shared
 
 EVENTS = SHARED / "data" / "elastic_ping_one_audit_activities.ndjson"
@@ -21,7 +22,7 @@ pytestmark = needs_shared
 
 def judge(tmp_path: Path, as_of: str, **job: Any) -> dict[str, list[Any]]:
     report = app.check(app.Job(folder=tmp_path, environ={}, paths=[POLICIES], as_of=as_of, **job))
-    assert [problem.detail for problem in report.problems] == []
+    assert [problem.detail for problem in report.problems if problem.level is Level.ERROR] == []
     return {
         verdict.check: [
             verdict.status.word,

@@ -13,7 +13,7 @@ from auditor.app.clock import wall_clock
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.environment import Environment
 from auditor.model.instant import parse_instant
-from auditor.model.plan import Plan
+from auditor.model.plan import Inputs, Plan
 from auditor.model.policy import Severity
 from auditor.model.project import Project
 from auditor.model.query import Program, Pushdown
@@ -140,8 +140,32 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
         merge=job.merge,
         given=given is not None,
     )
+    made = replace(made, inputs=_inputs(job, project))
     planned = Planned(project=project, program=program, plan=made, given=given.value if given else None)
     return Checked(planned, tuple(problems))
+
+
+def _inputs(job: Job, project: Project) -> Inputs:
+    """Return what the command line says of a plan; a sensitive value has to be given again."""
+    sensitive = {
+        name
+        for pack in project.packs
+        for file in pack.files.values()
+        for name, variable in file.variables.items()
+        if variable.sensitive
+    }
+    kept = (
+        (option, text)
+        for option, text in job.variables
+        if option != "--var" or text.partition("=")[0].rpartition(".")[2] not in sensitive
+    )
+    return Inputs(
+        paths=tuple(job.paths),
+        environments=tuple(job.environments),
+        variables=tuple(kept),
+        pushdown=job.pushdown,
+        merge=job.merge,
+    )
 
 
 def instant_of(job: Job) -> Checked[datetime]:

@@ -13,6 +13,7 @@ from auditor import __version__, config, fetcher, scim
 from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
+from auditor.app.saved import saved_plan
 from auditor.app.simulation import Tenant, make_world, tenant
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
@@ -74,6 +75,14 @@ class _Run:
     def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Page | QueryEnd], None]) -> Report:
         rates = _rates(self.job)
         problems += rates.diagnostics
+        saved = saved_plan(self.job)
+        problems += saved.diagnostics
+        if saved.value is not None:
+            again = saved.value.job(self.job)
+            problems += again.diagnostics
+            self.job = again.value or self.job
+        if any(problem.level is Level.ERROR for problem in (*saved.diagnostics, *problems)):
+            return self.concluded((), problems)
         as_of = instant_of(self.job)
         world = None
         if self.job.simulation is not None and not self.job.records:
@@ -84,6 +93,11 @@ class _Run:
         with tenant(world, as_of.value, self.started) as answering:
             checked = plan(self.job, answering.clock(), answering.simulated)
             problems += checked.diagnostics
+            if saved.value is not None and checked.value is not None:
+                # The simulator stands in for the tenant that was planned for.
+                meant = plan(self.job, answering.clock()) if answering.simulated else checked
+                if meant.value is not None:
+                    problems += saved.value.deviations(meant.value.plan, answering.clock())
             self.planned = checked.value
             if self.planned is None or any(problem.level is Level.ERROR for problem in problems):
                 return self.concluded((), problems)

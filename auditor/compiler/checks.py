@@ -141,7 +141,9 @@ class _Compiler:
                     "policy.unknown-query",
                     "Unknown query",
                     f'The file has no query "{source}".',
-                    did_you_mean(source, shared) or "Name it under queries, beside checks.",
+                    f"A resource is named so: {{resource: {source}, …}}"
+                    if source in self.file.project.catalogue
+                    else did_you_mean(source, shared) or "Name it under queries, beside checks.",
                     at,
                 )
         return found
@@ -294,7 +296,8 @@ class _Compiler:
         """Warn where a filter already holds the exception: of how many records it is one can not be told then."""
         query, address = self.queries.get(expectation.over or SINGLE, (None, self.address))
         is_short = expectation.form == "none" and expectation.expression == EVERY_ITEM
-        if not is_short or query is None or query.where is None:
+        has_mistakes = any(problem.level is Level.ERROR for problem in self.problems)
+        if not is_short or has_mistakes or query is None or query.where is None:
             return
         try:
             tree = scim.parse(query.where, self.file.locals.values)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from auditor.model.instant import Duration, Window, parse_instant
+from auditor.model.query import Pushdown
 from auditor.model.resource import ResourceKind, value_at
 from auditor.model.value import JSON
 
@@ -94,6 +95,21 @@ class PlannedEnvironment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """
+    What the command line made a plan with.
+
+    `variables` are the options `--var` and `--var-file` with their texts, in order and without sensitive values.
+    """
+
+    paths: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    pushdown: Pushdown = "documented"
+    merge: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """
     Everything that a run will ask. Equal inputs give equal plans.
@@ -117,6 +133,7 @@ class Plan:
     requests_unmerged: int = 0
     """Requests that one query for each check would take at least."""
     valid_until: datetime | None = None
+    inputs: Inputs = field(default_factory=Inputs)
 
     @property
     def requests_at_least(self) -> int:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from auditor.model.diagnostic import did_you_mean
 from auditor.model.document import Document, DurationText, Many
@@ -223,6 +233,15 @@ Queries = Annotated[
 """Queries by name, each written out or the name of a shared one; or a list of shared ones."""
 
 
+def _one_source(query: object, checked: ValidationInfo) -> object:
+    """Demand one of `query` and `queries`, beside whatever else is wrong with the check."""
+    if query is None and checked.data.get("queries", ...) is None:
+        raise PydanticKnownError("missing")
+    if query is not None and checked.data.get("queries") is not None:
+        raise ValueError("give query or queries, not both")
+    return query
+
+
 class Check(Document):
     """One thing that must hold, with one verdict."""
 
@@ -237,10 +256,10 @@ class Check(Document):
     controls: dict[str, Many[str]] = {}
     """Controls by framework: `soc2: [CC6.1]`."""
     tags: Many[str] = ()
-    query: str | Query | None = None
-    """Which records it is about; or the name of a shared query."""
     queries: Queries | None = None
     """Several queries that are joined: expectations name theirs in `over`, or see `{name: [...]}`."""
+    query: Annotated[str | Query | None, AfterValidator(_one_source)] = Field(None, validate_default=True)
+    """Which records it is about; or the name of a shared query."""
     bind: dict[Name, str] = {}
     """Values found in the records of `queries`: JMESPath on `{name: [...]}`, then a literal `${bind.name}`."""
     expect: Expectations
@@ -253,13 +272,6 @@ class Check(Document):
     remediation: str = ""
     """What to do about a violation."""
     references: Many[str] = ()
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.query is None) is (self.queries is None):
-            given = ", not both" if self.query is not None else ""
-            raise ValueError(f"give query, or queries{given}")
-        return self
 
 
 class PolicyFile(Document):

@@ -29,6 +29,13 @@ def to_document(plan: Plan) -> dict[str, Any]:
         "requests_at_least": plan.requests_at_least,
         "requests_unmerged": plan.requests_unmerged,
         "covered": all(query.coverage.covered for query in plan.queries if query.coverage),
+        "inputs": {
+            "paths": list(plan.inputs.paths),
+            "environments": list(plan.inputs.environments),
+            "variables": [list(given) for given in plan.inputs.variables],
+            "pushdown": plan.inputs.pushdown,
+            "merge": plan.inputs.merge,
+        },
     }
 
 

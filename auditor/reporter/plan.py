@@ -7,7 +7,7 @@ from itertools import groupby
 
 from auditor import scim
 from auditor.model.instant import format_instant
-from auditor.model.plan import Coverage, Plan, PlannedQuery
+from auditor.model.plan import Coverage, Plan, PlannedQuery, Use
 from auditor.reporter.neutral import one_line
 from auditor.reporter.page import Page
 from auditor.reporter.wording import Fact, quantity
@@ -33,6 +33,11 @@ def render(plan: Plan, *, width: int, color: bool) -> str:
             own = "  (defined by this project)" if query.own_resource else ""
             page.put(one_line(f"{query.method} {query.path}{own}"), "bold", head=f"  {query.id}  ")
             page.facts(_facts(query))
+        for probe in plan.probes:
+            if probe.environment == name:
+                text = "asked only if nothing is found above, since a silent log proves nothing: 1 record"
+                page.blank()
+                page.put(one_line(f"{text} of {probe.resource}"), head=f"  {probe.id}  ")
     if plan.skipped:
         page.section("Skipped")
         for check, reason in plan.skipped.items():
@@ -45,6 +50,10 @@ def render(plan: Plan, *, width: int, color: bool) -> str:
 def _facts(query: PlannedQuery) -> Iterator[Fact]:
     if query.filter:
         yield "filter", one_line(scim.fill_window(query.filter, query.window))
+    for text in query.further_filters:
+        yield "and", one_line(scim.fill_window(text, query.window))
+    if query.fallbacks:
+        yield "if refused", _fallbacks(query)
     yield "parameters", one_line(", ".join(f"{name}={value}" for name, value in query.parameters.items()))
     if query.window:
         slices = f", in {len(query.slices)} slices" if len(query.slices) > 1 else ""
@@ -57,8 +66,22 @@ def _facts(query: PlannedQuery) -> Iterator[Fact]:
     for caveat in query.caveats:
         yield "caveat", one_line(caveat)
     for use in query.uses:
-        yield "serves", one_line(use.check)
-        yield "", f"here: {one_line(use.residual)}" if use.residual else "here: the window only"
+        yield "serves", one_line(f"{use.check}, {use.name}" if use.name else use.check)
+        yield "", f"here: {_here(use, query)}"
+
+
+def _fallbacks(query: PlannedQuery) -> str:
+    steps = [
+        "the window alone" if len(step) == 1 else f"{len(step)} filters, one by one"
+        for step in query.fallbacks
+    ]
+    return ", then ".join(steps)
+
+
+def _here(use: Use, query: PlannedQuery) -> str:
+    """Return what this program evaluates of a check."""
+    window = f"the window {use.window}" if use.window != query.window else ""
+    return " and ".join(filter(None, (window, one_line(use.residual)))) or "the window only"
 
 
 def _coverage(coverage: Coverage | None) -> str:
@@ -71,10 +94,10 @@ def _coverage(coverage: Coverage | None) -> str:
 
 
 def _summary(plan: Plan) -> str:
-    requests = sum(query.requests_at_least for query in plan.queries)
+    saved = plan.requests_unmerged - plan.requests_at_least
+    saving = f" ({saved} fewer than with one query for each check)" if saved > 0 else ""
     exact = all(query.requests_exact for query in plan.queries)
     valid = f" Valid until {format_instant(plan.valid_until)}." if plan.valid_until else ""
-    return (
-        f"{quantity(len(plan.checks), 'check')}, {quantity(len(plan.queries), 'query').replace('querys', 'queries')}, "
-        f"{'' if exact else 'at least '}{quantity(requests, 'request')}.{valid} Nothing has been asked yet."
-    )
+    queries = quantity(len(plan.queries), "query").replace("querys", "queries")
+    requests = f"{'' if exact else 'at least '}{quantity(plan.requests_at_least, 'request')}{saving}"
+    return f"{quantity(len(plan.checks), 'check')}, {queries}, {requests}.{valid} Nothing has been asked yet."
