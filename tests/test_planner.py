@@ -141,7 +141,16 @@ def test_checks_that_need_the_same_records_share_a_query():
         "b": {"query": DELETED},
         "c": {"query": CREATED, "expect": "some"},
     }
-    assert asked_by(plan(checks)) == {"prod/activities/1": ["a", "c"], "prod/activities/2": ["b"]}
+    made = plan(checks)
+    assert asked_by(made) == {"prod/activities/1": ["a", "b", "c"]}
+    (shared,) = made.queries
+    created, deleted = 'action.type eq "USER.CREATED"', 'action.type eq "USER.DELETED"'
+    assert shared.filter.endswith(f"({created} or {deleted})")
+    assert [use.residual for use in shared.uses] == [created, deleted, created]
+    one_by_one, range_alone = shared.fallbacks
+    assert [text.rpartition(" and ")[2] for text in one_by_one] == [created, deleted]
+    assert "action.type" not in " ".join(range_alone)
+    assert (made.requests_at_least, made.requests_unmerged) == (1, 3)
 
 
 def test_a_query_names_what_is_left_to_each_of_its_checks():
