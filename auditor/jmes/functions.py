@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from fractions import Fraction
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import pairwise, repeat
 from types import MappingProxyType
@@ -104,7 +105,8 @@ class Function:
 
     `result` names the JSON types that it can give; one that can be null makes a comparison undecided. `run`
     takes the arguments as their kinds read them and raises `Refused`; with `clock` it takes the instant of
-    the audit before them. `standard` functions are those of JMESPath itself.
+    the audit before them. `standard` functions are those of JMESPath itself. `exact` stands for `run` in
+    decisions, which rest on no order of the elements: floats are summed exactly and rounded once.
     """
 
     name: str
@@ -115,6 +117,7 @@ class Function:
     run: Callable[..., JSON]
     clock: bool = False
     standard: bool = False
+    exact: Callable[..., JSON] | None = None
 
     @property
     def fewest(self) -> int:
@@ -143,6 +146,41 @@ class Function:
 
 def _avg(numbers: list[float]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
+
+
+def exact_sum(numbers: Iterable[float]) -> float | Fraction:
+    """Return the sum without any rounding; of floats that are not finite, what floats make of it."""
+    whole, fraction, special, floats = 0, Fraction(), 0.0, False
+    for number in numbers:
+        if type(number) is int:
+            whole += number
+            continue
+        floats = True
+        if math.isfinite(number):
+            fraction += Fraction(number)
+        else:
+            special += number
+    if special:
+        return special
+    return whole + fraction if floats else whole
+
+
+def once_rounded(number: float | Fraction) -> float:
+    """Return an exact number as JSON has it; an integer stays one."""
+    return float(number) if isinstance(number, Fraction) else number
+
+
+def mean(total: float | Fraction, count: int) -> float | None:
+    """Return the mean of so many numbers of an exact sum, rounded once; None if there are none."""
+    return float(total / count) if count else None
+
+
+def _exact_sum(numbers: list[float]) -> float:
+    return once_rounded(exact_sum(numbers))
+
+
+def _exact_mean(numbers: list[float]) -> float | None:
+    return mean(exact_sum(numbers), len(numbers))
 
 
 def _rounded(number: JSON, rounding: Callable[[float], int]) -> int:
@@ -389,6 +427,7 @@ _STANDARD: Final = (
         example=Example(expression="avg(@)", given=[1, 2], result=1.5),
         run=_avg,
         standard=True,
+        exact=_exact_mean,
     ),
     Function(
         name="ceil",
@@ -565,6 +604,7 @@ _STANDARD: Final = (
         example=Example(expression="sum(@)", given=[1, 2], result=3),
         run=sum,
         standard=True,
+        exact=_exact_sum,
     ),
     Function(
         name="to_array",
