@@ -440,11 +440,11 @@ def listing(read: Read) -> Page:
     if rule is None:
         return Page(items=found, totals=_totals(kind, found, found))
     limit = min(_HONOURED, read.limit(_HONOURED, rule.maximum or read.settings.page_size))
-    start = int(read.position["start"]) if read.position else 0
+    start = int(read.position["from"]) if read.position else 0
     shown = found[start : start + limit]
     more = start + limit < len(found)
     return Page(
-        items=shown, next={"start": start + limit} if more else None, totals=_totals(kind, found, shown)
+        items=shown, next={"from": start + limit} if more else None, totals=_totals(kind, found, shown)
     )
 
 
