@@ -34,14 +34,34 @@ class Part:
     """
     The account of one walk over pages: one filter over one slice.
 
-    `count` is the largest number of records that the endpoint said there are, where that can be checked.
+    `depth` is how often the slice was cut to get it. `count` is the largest number of records that the
+    endpoint said there are, where that can be checked.
     """
 
     filter: str = ""
     window: Window | None = None
+    depth: int = 0
+    pages: int = 0
+    new: int = 0
+    """Records so far that no page before had brought."""
+    read: Window | None = None
+    """From the earliest instant so far to the latest."""
+    page_s: float = 0
+    """How many seconds of the window the latest page stands for."""
     count: int | None = None
     records: set[tuple[JSON, ...]] = field(default_factory=set)
     """What its records are known by, where a count has to be met."""
+
+    def note(self, instants: Iterable[datetime | None]) -> None:
+        """Take in the instants of the records of one more page."""
+        known = sorted(instant for instant in instants if instant is not None)
+        self.pages += 1
+        if known:
+            page = Window(known[0], known[-1])
+            before = self.read or page
+            self.read = Window(min(before.start, page.start), max(before.end, page.end))
+            # From where the page before ended, or, where records come in no order, from its first to its last.
+            self.page_s = max(page.length_s, self.read.length_s - before.length_s)
 
 
 @dataclass(slots=True)
@@ -85,16 +105,26 @@ class Ledger:
         """
         if self._counted and count is not None:
             part.count = max(part.count or 0, count)
-        new = tuple(record for number, record in enumerate(records, 1) if self._is_new(record, number, part))
+        instants = [self._checked(record, number) for number, record in enumerate(records, 1)]
+        part.note(instants)
+        new = tuple(
+            record
+            for number, (record, instant) in enumerate(zip(records, instants, strict=True), 1)
+            if self._is_new(record, instant, number, part)
+        )
+        part.new += len(new)
         self.records += len(new)
         self.duplicates += len(records) - len(new)
         return new
 
-    def _is_new(self, record: dict[str, Any], number: int, part: Part) -> bool:
+    def _checked(self, record: dict[str, Any], number: int) -> datetime | None:
+        """Return the instant of a record that is as documented; None for records of no time."""
         error = best_match(self._validator.iter_errors(record))
         if error is not None:
             raise _drift(number, f"{_place(error)}: {_rule(error)}")
-        instant = _instant(record, self._instant_path, number) if self._instant_path else None
+        return _instant(record, self._instant_path, number) if self._instant_path else None
+
+    def _is_new(self, record: dict[str, Any], instant: datetime | None, number: int, part: Part) -> bool:
         key = self._key(record, instant, number)
         digest = hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
         known = self._seen.get(key)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -17,6 +19,7 @@ from auditor.fetcher.paging import Walk, endless
 from auditor.fetcher.progress import Progress
 from auditor.fetcher.session import Request, Response, Session
 from auditor.fetcher.settings import Settings
+from auditor.fetcher.slicing import DEEPEST, Places, can_cut, cut, is_dense
 from auditor.model.environment import Environment
 from auditor.model.evidence import Assurance, Failure, Page, QueryEnd
 from auditor.model.instant import Window, format_instant
@@ -36,8 +39,8 @@ class Reading:
     """
     The reading of one query.
 
-    `pacer` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with other
-    queries; `hand_over` is given every page.
+    `pacer`, `places` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with
+    other queries; `hand_over` is given every page.
     """
 
     query: PlannedQuery
@@ -48,11 +51,13 @@ class Reading:
     settings: Settings
     pacer: Pacer
     page_sizes: dict[str, int]
+    places: Places
     hand_over: Callable[[Page], Awaitable[None]]
     _ledger: Ledger = field(init=False)
     _progress: Progress = field(init=False, default_factory=Progress)
     _parts: list[Part] = field(init=False, default_factory=list)
-    """What makes up the answer: a part for each filter and slice."""
+    """What makes up the answer: a part for each filter and slice that was read to its end."""
+    _started: datetime | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._ledger = Ledger(self.query, self.kind)
@@ -66,7 +71,6 @@ class Reading:
         return await self._ended(self._read_first_page())
 
     async def _ended(self, reading: Awaitable[QueryEnd]) -> QueryEnd:
-        started = self.settings.clock()
         try:
             end = await reading
         except FetchError as error:
@@ -78,7 +82,8 @@ class Reading:
                 help="This is a bug of the auditor; please report it.",
             )
             end = self._end(failure=failure)
-        return replace(end, elapsed_s=(self.settings.clock() - started).total_seconds())
+        ended = self.settings.clock()
+        return replace(end, elapsed_s=(ended - (self._started or ended)).total_seconds())
 
     def _end(
         self,
@@ -123,10 +128,9 @@ class Reading:
     async def _read_by(self, filters: tuple[str, ...], *instead: tuple[str, ...]) -> QueryEnd:
         """Read everything that any of some filters finds; where the server refuses one, what is named instead."""
         slices = self.query.slices or (self.query.window,)
-        self._parts = [Part(filter=text, window=window) for text in filters for window in slices]
+        self._parts = []
         try:
-            for part in self._parts:
-                await self._read_part(part)
+            await self._read_parts(Part(filter=text, window=window) for text in filters for window in slices)
         except FilterRefusedError as error:
             self._progress.refused += 1
             if not instead:
@@ -138,9 +142,31 @@ class Reading:
         assurance, remarks = self._ledger.close(self._parts)
         return self._end(assurance=assurance, remarks=remarks)
 
+    async def _read_parts(self, parts: Iterable[Part]) -> None:
+        """Read parts side by side, as far as there are places, the first first."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in parts:
+                    group.create_task(self._read_part(part))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
     async def _read_part(self, part: Part) -> None:
-        barren = 0
-        async with aclosing(self._walk(part).pages()) as pages:
+        """Read a part to its end, or as far as shows that it had better be cut, and then its pieces."""
+        async with self.places:
+            self._started = self._started or self.settings.clock()
+            pieces = await self._walk_along(part)
+        if pieces:
+            await self._read_parts(
+                Part(filter=part.filter, window=window, depth=part.depth + 1) for window in pieces
+            )
+        else:
+            self._parts.append(part)
+
+    async def _walk_along(self, part: Part) -> tuple[Window, ...]:
+        """Read the pages of a part, and return the pieces to read instead; none where it is at its end."""
+        barren, walk = 0, self._walk(part)
+        async with aclosing(walk.pages()) as pages:
             async for page in pages:
                 self._progress.pages += 1
                 records = self._ledger.take(page.records, part, page.count)
@@ -148,10 +174,23 @@ class Reading:
                 barren = 0 if records else barren + 1
                 if barren > MAX_BARREN:
                     raise endless(self.query.path, f"after {barren:,} pages without a new record")
+                if walk.leads_on(page) and len(pieces := self._pieces(part, walk)) > 1:
+                    return pieces
+        return ()
+
+    def _pieces(self, part: Part, walk: Walk) -> tuple[Window, ...]:
+        """Return the pieces that a part should be cut into, once a page's worth of its records is known."""
+        full = walk.page_size is not None and part.new >= walk.page_size
+        if part.window is None or not full or part.depth == DEEPEST or not can_cut(self.kind):
+            return ()
+        if part.read is None or not is_dense(part.window, part.read, part.pages, part.page_s):
+            return ()
+        return cut(part.window, self.places.worth(self.pacer.current, self._progress.effort.latency_s))
 
     async def _read_first_page(self) -> QueryEnd:
         part = Part(filter=self.query.filter, window=self.query.window)
-        async with aclosing(self._walk(part).pages()) as pages:
+        async with self.places, aclosing(self._walk(part).pages()) as pages:
+            self._started = self.settings.clock()
             page = await anext(pages)
         self._progress.pages = 1
         records = self._ledger.take(page.records, part)
