@@ -53,6 +53,7 @@ class Run:
     def verdict(self, name: str, what: str) -> dict[str, Any]:
         assert self.report["problems"] == []
         check = f"{name}-{what}".replace("_", "-")
+        found: dict[str, Any]
         (found,) = [verdict for verdict in self.report["verdicts"] if verdict["check"] == check]
         return found
 
