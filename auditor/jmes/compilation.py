@@ -91,6 +91,17 @@ def compile(  # noqa: A001  # as `re.compile`
     Raises:
         Mistake: `jmes.unresolved-placeholder` or `jmes.no-clock`.
     """
+    ensure_ready(node, as_of)
+    return Expression(node, as_of, generated=generated)
+
+
+def ensure_ready(node: Node, as_of: datetime | None) -> None:
+    """
+    Make sure that an expression can be evaluated: each value is known, and the clock where one is read.
+
+    Raises:
+        Mistake: `jmes.unresolved-placeholder` or `jmes.no-clock`.
+    """
     for found in walk(node):
         if isinstance(found, Placeholder):
             raise Mistake(
@@ -106,4 +117,3 @@ def compile(  # noqa: A001  # as `re.compile`
                 detail=f"{found.name}()",
                 span=found.span,
             )
-    return Expression(node, as_of, generated=generated)

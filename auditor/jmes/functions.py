@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import json
 import math
-import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from fractions import Fraction
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import pairwise, repeat
 from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from auditor.jmes.exact import ExactSum
 from auditor.jmes.kinds import (
     ADDRESS,
     ANY,
@@ -148,39 +147,12 @@ def _avg(numbers: list[float]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
 
 
-def exact_sum(numbers: Iterable[float]) -> float | Fraction:
-    """Return the sum without any rounding; of floats that are not finite, what floats make of it."""
-    whole, fraction, special, floats = 0, Fraction(), 0.0, False
-    for number in numbers:
-        if type(number) is int:
-            whole += number
-            continue
-        floats = True
-        if math.isfinite(number):
-            fraction += Fraction(number)
-        else:
-            special += number
-    if special:
-        return special
-    return whole + fraction if floats else whole
-
-
-def once_rounded(number: float | Fraction) -> float:
-    """Return an exact number as JSON has it; an integer stays one."""
-    return float(number) if isinstance(number, Fraction) else number
-
-
-def mean(total: float | Fraction, count: int) -> float | None:
-    """Return the mean of so many numbers of an exact sum, rounded once; None if there are none."""
-    return float(total / count) if count else None
-
-
 def _exact_sum(numbers: list[float]) -> float:
-    return once_rounded(exact_sum(numbers))
+    return ExactSum(numbers).sum()
 
 
 def _exact_mean(numbers: list[float]) -> float | None:
-    return mean(exact_sum(numbers), len(numbers))
+    return ExactSum(numbers).mean()
 
 
 def _rounded(number: JSON, rounding: Callable[[float], int]) -> int:
@@ -231,29 +203,34 @@ def _sort_by(items: list[JSON], keys: list[JSON]) -> list[JSON]:
     return [items[i] for i in sorted(range(len(items)), key=keys.__getitem__)]
 
 
-def _grouped(keys: list[JSON], values: list[Any]) -> list[tuple[JSON, list[Any]]]:
-    """Return the values of each key, in their order, sorted by key."""
+def _grouped(keys: list[JSON], values: list[Any]) -> dict[JSON, list[Any]]:
+    """Return the values of each key, in their order."""
     groups: dict[JSON, list[Any]] = {}
     for key, value in zip(keys, values, strict=True):
         groups.setdefault(key, []).append(value)
-    return sorted(groups.items(), key=operator.itemgetter(0))
+    return groups
 
 
 def _count_by(_: list[JSON], keys: list[JSON]) -> JSON:
-    return [{"key": key, "count": len(group)} for key, group in _grouped(keys, keys)]
+    return table({key: {"count": len(group)} for key, group in _grouped(keys, keys).items()})
 
 
 def _group_by(items: list[JSON], keys: list[JSON]) -> JSON:
-    return [{"key": key, "items": group} for key, group in _grouped(keys, items)]
+    return table({key: {"items": group} for key, group in _grouped(keys, items).items()})
 
 
-def _identity(value: JSON) -> object:
+def table(groups: Mapping[JSON, dict[str, JSON]]) -> list[JSON]:
+    """Return `[{key, …}]`, one for each key, sorted by key."""
+    return [{"key": key, **groups[key]} for key in sorted(groups)]
+
+
+def identity_of(value: JSON) -> object:
     """Return something hashable that is equal for equal JSON values only; 1 is 1.0 but not true."""
     match value:
         case dict():
-            return frozenset((key, _identity(item)) for key, item in value.items())
+            return frozenset((key, identity_of(item)) for key, item in value.items())
         case list():
-            return tuple(_identity(item) for item in value)
+            return tuple(identity_of(item) for item in value)
         case bool():
             return bool, value
         case _:
@@ -263,7 +240,7 @@ def _identity(value: JSON) -> object:
 def _unique(items: list[JSON]) -> list[JSON]:
     first: dict[object, JSON] = {}
     for item in items:
-        first.setdefault(_identity(item), item)
+        first.setdefault(identity_of(item), item)
     return list(first.values())
 
 
@@ -279,15 +256,18 @@ def _densest(instants: list[datetime], length: timedelta) -> tuple[int, datetime
     return most, instants[at], instants[at + most - 1]
 
 
+def densest_span(instants: list[datetime], length: timedelta) -> dict[str, JSON]:
+    """Return what `rate_max` says of one key."""
+    count, first, last = _densest(instants, length)
+    return {"count": count, "from": format_instant(first), "to": format_instant(last)}
+
+
 def _rate_max(_: list[JSON], keys: list[JSON], instants: list[datetime], length: timedelta) -> JSON:
-    spans = ((key, _densest(group, length)) for key, group in _grouped(keys, instants))
-    return [
-        {"key": key, "count": count, "from": format_instant(first), "to": format_instant(last)}
-        for key, (count, first, last) in spans
-    ]
+    return table({key: densest_span(group, length) for key, group in _grouped(keys, instants).items()})
 
 
-def _max_gap(_: list[JSON], instants: list[datetime]) -> JSON:
+def longest_gap(instants: list[datetime]) -> JSON:
+    """Return what `max_gap` says of instants in any order."""
     gaps = list(pairwise(sorted(instants)))
     if not gaps:
         return None
@@ -745,7 +725,7 @@ _OWN: Final = (
             given=[{"at": "2026-11-21T08:00:00Z"}, {"at": "2026-11-21T09:00:00Z"}],
             result={"seconds": 3600, "from": "2026-11-21T08:00:00.000Z", "to": "2026-11-21T09:00:00.000Z"},
         ),
-        run=_max_gap,
+        run=lambda _, instants: longest_gap(instants),
     ),
     Function(
         name="mul",

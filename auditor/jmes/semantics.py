@@ -172,7 +172,10 @@ class Semantics:
     def runner(self, function: Function) -> Callable[..., JSON]:
         """Return what does the work of a function, on arguments that are accepted."""
         run = function.exact if function.exact and self.decides else function.run
-        run = partial(run, self.as_of) if function.clock else run
+        return self.finite(function, partial(run, self.as_of) if function.clock else run)
+
+    def finite(self, function: Function, run: Callable[..., JSON]) -> Callable[..., JSON]:
+        """Return what does the work of a function, and in a decision refuses a number that is not finite."""
         if not self.decides or "number" not in function.result:
             return run
 

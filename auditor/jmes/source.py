@@ -137,10 +137,15 @@ def _compiled(source: str) -> CodeType:
     return compile(source, "<expression>", "exec", dont_inherit=True)
 
 
-def generate(node: Node, semantics: Semantics) -> Run:
-    """Return a function that gives for every value what the closure of a node gives."""
+def generate(node: Node, semantics: Semantics, *, outer: bool = True) -> Run:
+    """
+    Return a function that gives for every value what the closure of a node gives.
+
+    With *outer* its second argument takes what outermost filters cannot decide; without, there is no such
+    filter: the node is the condition of one, or an expression reference.
+    """
     writer = _Writer(semantics)
-    source = writer.function(node)
+    source = writer.function(node, outer=outer)
     namespace = {**_GLOBALS, **writer.constants}
     exec(_compiled(source), namespace)  # noqa: S102  # made here of constant text alone
     run: Run = namespace["run"]
@@ -164,12 +169,12 @@ class _Writer:
         self._loops = 0
         self._variables = 0
 
-    def function(self, node: Node) -> str:
+    def function(self, node: Node, *, outer: bool = True) -> str:
         """Return the text of the function; its constants are in `constants`."""
         self._write("def run(value, missing=None):")
         self._indents = 1
         with self._block("try:"):
-            result = self._emit(node, "value", outer=True)
+            result = self._emit(node, "value", outer=outer)
             self._write(f"return {result.name}")
         self._write("except RecursionError: raise too_deep() from None")
         return "\n".join([*self._lines, ""])
