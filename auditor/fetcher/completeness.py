@@ -8,25 +8,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError, best_match
 
-from auditor.fetcher.failures import AGAIN, DRIFT, FetchError
+from auditor.fetcher.drift import Shape, drift
+from auditor.fetcher.failures import AGAIN, FetchError
 from auditor.model.evidence import Assurance
 from auditor.model.instant import Duration, Window, edges, format_instant, parse_instant
 from auditor.model.plan import PlannedQuery
 from auditor.model.resource import Buckets, ResourceKind, value_at
 from auditor.model.value import JSON
-
-_FORMATS: Final = FormatChecker(formats=())
-
-
-@_FORMATS.checks("date-time", raises=ValueError)
-def _is_instant(value: object) -> bool:
-    return not isinstance(value, str) or bool(parse_instant(value))
 
 
 @dataclass(slots=True)
@@ -84,10 +76,10 @@ class Ledger:
     last: datetime | None = None
     _seen: dict[tuple[JSON, ...], bytes] = field(init=False, default_factory=dict)
     _starts: set[datetime] = field(init=False, default_factory=set)
-    _validator: Draft202012Validator = field(init=False)
+    _shape: Shape = field(init=False)
 
     def __post_init__(self) -> None:
-        self._validator = Draft202012Validator(self.kind.item, format_checker=_FORMATS)
+        self._shape = Shape(self.kind.item)
 
     @property
     def _counted(self) -> bool:
@@ -119,9 +111,7 @@ class Ledger:
 
     def _checked(self, record: dict[str, Any], number: int) -> datetime | None:
         """Return the instant of a record that is as documented; None for records of no time."""
-        error = best_match(self._validator.iter_errors(record))
-        if error is not None:
-            raise _drift(number, f"{_place(error)}: {_rule(error)}")
+        self._shape.check(record, number)
         return _instant(record, self._instant_path, number) if self._instant_path else None
 
     def _is_new(self, record: dict[str, Any], instant: datetime | None, number: int, part: Part) -> bool:
@@ -152,7 +142,7 @@ class Ledger:
         for path in (self.kind.order_key, *self.kind.identity):
             value = instant if path == self._instant_path else value_at(record, path)
             if value is None or isinstance(value, dict | list):
-                raise _drift(number, f"{path}: there is no value to know the record by")
+                raise drift(number, f"{path}: there is no value to know the record by")
             key.append(value)
         return tuple(key)
 
@@ -273,7 +263,7 @@ def _instant(record: dict[str, Any], path: str, number: int) -> datetime:
     try:
         return parse_instant(str(value_at(record, path)))
     except ValueError as error:
-        raise _drift(number, f"{path}: {error}") from None
+        raise drift(number, f"{path}: {error}") from None
 
 
 def _canonical(record: dict[str, Any], number: int) -> bytes:
@@ -285,24 +275,7 @@ def _canonical(record: dict[str, Any], number: int) -> bytes:
     try:
         return json.dumps(record, sort_keys=True).encode()
     except RecursionError:
-        raise _drift(number, "its depth") from None
-
-
-def _drift(number: int, what: str) -> FetchError:
-    return FetchError("evidence.drift", f"Record {number} of a page is not as documented at {what}.", DRIFT)
-
-
-def _place(error: ValidationError) -> str:
-    """Return where in a record a rule is broken: `resources[0].name`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
-    return "".join(steps).removeprefix(".") or "its root"
-
-
-def _rule(error: ValidationError) -> str:
-    """Return which rule of the schema is broken, without the value, which may be personal."""
-    if error.validator == "required":
-        return error.message
-    return f"{error.validator} {error.validator_value!r:.80} is documented"
+        raise drift(number, "its depth") from None
 
 
 def _shown(value: JSON) -> str:
