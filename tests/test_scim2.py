@@ -56,17 +56,17 @@ def scim_service() -> Iterator[Service]:
 
     def recorded(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] == "GET":
-            service.seen.append({k: v for k, (v,) in parse_qs(environ["QUERY_STRING"]).items()})
-            service.tokens.add(environ["HTTP_AUTHORIZATION"])
+            running.seen.append({k: v for k, (v,) in parse_qs(environ["QUERY_STRING"]).items()})
+            running.tokens.add(environ["HTTP_AUTHORIZATION"])
         answer: Iterable[bytes] = application(environ, start)
         return answer
 
     with make_server("127.0.0.1", 0, recorded, handler_class=Quiet) as server:
-        service = Service(f"http://127.0.0.1:{server.server_port}")
+        running = Service(f"http://127.0.0.1:{server.server_port}")
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
-            yield service
+            yield running
         finally:
             server.shutdown()
             thread.join()

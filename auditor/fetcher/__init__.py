@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 
 from auditor.fetcher.auth import Tokens
 from auditor.fetcher.given import given
+from auditor.fetcher.holders import Holders
 from auditor.fetcher.limits import Pacer
 from auditor.fetcher.reading import Reading
 from auditor.fetcher.session import Session
@@ -113,10 +115,17 @@ class _Reader:
     async def _probe(self, probe: PlannedQuery) -> None:
         await self._hand_over(await self._reading(probe).probe())
 
-    def _reading(self, query: PlannedQuery) -> Reading:
+    def _reading(
+        self, query: PlannedQuery, hand_over: Callable[[Page], Awaitable[None]] | None = None
+    ) -> Reading:
+        kind = self.catalogue[query.resource]
+        holders = None
+        if query.each is not None and kind.for_each is not None:
+            holders = Holders(kind.for_each, partial(self._reading, query.each))
         return Reading(
+            holders=holders,
             query=query,
-            kind=self.catalogue[query.resource],
+            kind=kind,
             environment=self.environments[query.environment],
             tokens=self.tokens[query.environment],
             session=self.session,
@@ -124,7 +133,7 @@ class _Reader:
             pacer=self._pacer(query),
             page_sizes=self.page_sizes,
             places=self.places,
-            hand_over=self._hand_over,
+            hand_over=hand_over or self._hand_over,
         )
 
     def _pacer(self, query: PlannedQuery) -> Pacer:

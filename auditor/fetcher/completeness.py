@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -24,7 +24,7 @@ from auditor.model.value import JSON
 @dataclass(slots=True)
 class Part:
     """
-    The account of one walk over pages: one filter over one slice.
+    The account of one walk over pages: one filter over one slice of one collection.
 
     `depth` is how often the slice was cut to get it. `count` is the largest number of records that the
     endpoint said there are, where that can be checked.
@@ -32,6 +32,8 @@ class Part:
 
     filter: str = ""
     window: Window | None = None
+    holder: Mapping[str, JSON] | None = None
+    """The record of another kind whose collection it is, where each has one."""
     depth: int = 0
     pages: int = 0
     new: int = 0

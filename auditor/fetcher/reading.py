@@ -11,9 +11,10 @@ from functools import partial
 from typing import Final
 
 from auditor import scim
-from auditor.fetcher.auth import Tokens, bearer, missing_credentials
+from auditor.fetcher.auth import Tokens, bearer, missing_credentials, missing_organization
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError, FilterRefusedError
+from auditor.fetcher.holders import Holders
 from auditor.fetcher.limits import Pacer
 from auditor.fetcher.paging import Walk, endless
 from auditor.fetcher.progress import Progress
@@ -53,6 +54,8 @@ class Reading:
     page_sizes: dict[str, int]
     places: Places
     hand_over: Callable[[Page], Awaitable[None]]
+    holders: Holders | None = None
+    """Those of whose collections the answer is made up, where there is more than one."""
     _ledger: Ledger = field(init=False)
     _progress: Progress = field(init=False, default_factory=Progress)
     _parts: list[Part] = field(init=False, default_factory=list)
@@ -128,9 +131,15 @@ class Reading:
     async def _read_by(self, filters: tuple[str, ...], *instead: tuple[str, ...]) -> QueryEnd:
         """Read everything that any of some filters finds; where the server refuses one, what is named instead."""
         slices = self.query.slices or (self.query.window,)
+        holders = await self.holders.found(self._progress) if self.holders else (None,)
         self._parts = []
         try:
-            await self._read_parts(Part(filter=text, window=window) for text in filters for window in slices)
+            await self._read_parts(
+                Part(filter=text, window=window, holder=holder)
+                for holder in holders
+                for text in filters
+                for window in slices
+            )
         except FilterRefusedError as error:
             self._progress.refused += 1
             if not instead:
@@ -158,7 +167,8 @@ class Reading:
             pieces = await self._walk_along(part)
         if pieces:
             await self._read_parts(
-                Part(filter=part.filter, window=window, depth=part.depth + 1) for window in pieces
+                Part(filter=part.filter, window=window, holder=part.holder, depth=part.depth + 1)
+                for window in pieces
             )
         else:
             self._parts.append(part)
@@ -169,7 +179,8 @@ class Reading:
         async with aclosing(walk.pages()) as pages:
             async for page in pages:
                 self._progress.pages += 1
-                records = self._ledger.take(page.records, part, page.count)
+                found = self.holders.named(page.records, part) if self.holders else page.records
+                records = self._ledger.take(found, part, page.count)
                 await self.hand_over(Page(query=self.query.id, number=self._progress.pages, records=records))
                 barren = 0 if records else barren + 1
                 if barren > MAX_BARREN:
@@ -199,14 +210,17 @@ class Reading:
 
     def _walk(self, part: Part) -> Walk:
         query, environment = self.query, self.environment
-        if environment.api_url is None or environment.credentials is None or "{" in query.path:
+        path = self.holders.path(query.path, part) if self.holders else query.path
+        if environment.api_url is None or environment.credentials is None or "{environment_id}" in path:
             raise missing_credentials(environment)
+        if "{organization_id}" in path:
+            raise missing_organization(environment)
         parameters = dict(query.parameters)
         if query.filter_parameter is not None:
             parameters = {query.filter_parameter: scim.fill_window(part.filter, part.window), **parameters}
         return Walk(
             kind=self.kind,
-            url=environment.api_url + query.path,
+            url=environment.api_url + path,
             parameters=parameters,
             form=(self.kind.post or PostForm()) if query.method == "POST" else None,
             send=partial(self._send, part.window),

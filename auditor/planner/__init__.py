@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -54,11 +55,21 @@ def plan(program: Program, catalogue: Catalogue, *, as_of: datetime, tool_versio
     numbers: dict[str, int] = {}
     queries = []
     for checks in groups.values():
-        environment, kind = environments[checks[0].environment], catalogue[checks[0].query.resource]
-        name = f"{environment.name}/{kind.kind}"
+        environment = environments[checks[0].environment]
+        name = f"{environment.name}/{checks[0].query.resource}"
         numbers[name] = numbers.get(name, 0) + 1
-        own = kind.kind in program.own_resources
-        queries.append(_query(f"{name}/{numbers[name]}", checks, environment, kind, as_of, own=own))
+        planned = _query(
+            f"{name}/{numbers[name]}",
+            checks[0].query,
+            environment,
+            catalogue,
+            as_of,
+            own=program.own_resources,
+        )
+        uses = tuple(
+            Use(check=check.name, where=check.query.where, residual=check.query.residual) for check in checks
+        )
+        queries.append(replace(planned, uses=uses))
     return Plan(
         tool_version=tool_version,
         as_of=as_of,
@@ -76,14 +87,18 @@ def plan(program: Program, catalogue: Catalogue, *, as_of: datetime, tool_versio
 
 def _query(
     query_id: str,
-    checks: list[CompiledCheck],
+    query: CompiledQuery,
     environment: Environment,
-    kind: ResourceKind,
+    catalogue: Catalogue,
     as_of: datetime,
     *,
-    own: bool,
+    own: frozenset[str],
 ) -> PlannedQuery:
-    query = checks[0].query
+    kind = catalogue[query.resource]
+    each = None
+    if kind.for_each is not None:
+        every = _everything(catalogue[kind.for_each.resource])
+        each = _query(f"{query_id}/each", every, environment, catalogue, as_of, own=own)
     window = resolve(query, kind, as_of)
     length = bucket_length(query, kind)
     slices = _slices(window, kind)
@@ -105,19 +120,32 @@ def _query(
         slices=slices,
         include_partial=query.include_partial,
         options=query.options,
-        uses=tuple(
-            Use(check=check.name, where=check.query.where, residual=check.query.residual) for check in checks
-        ),
+        uses=(),
         coverage=coverage(window, kind, as_of + _SOONEST),
-        requests_at_least=requests,
-        requests_exact=exact,
+        # How many records of another kind there are, nobody knows before they are read.
+        requests_at_least=each.requests_at_least if each else requests,
+        requests_exact=exact and not each,
         page_size=page_size,
-        expected_records=None if window is None or length is None else _periods(window, length),
+        expected_records=None if window is None or length is None or each else _periods(window, length),
         rate_group=kind.rate.group,
         requests_per_s=kind.rate.requests / kind.rate.per_s * kind.rate.share,
         roles=kind.roles,
         caveats=(*kind.caveats, *_unsettled(kind, window, as_of)),
-        own_resource=own,
+        own_resource=kind.kind in own,
+        each=each,
+    )
+
+
+def _everything(kind: ResourceKind) -> CompiledQuery:
+    """Return the query for all records of a kind."""
+    return CompiledQuery(
+        resource=kind.kind,
+        window=None,
+        include_partial=False,
+        options={name: option.default for name, option in kind.options.items()},
+        where="",
+        pushed="",
+        residual="",
     )
 
 

@@ -45,6 +45,11 @@ def render(plan: Plan, *, width: int, color: bool) -> str:
 def _facts(query: PlannedQuery) -> Iterator[Fact]:
     if query.filter:
         yield "filter", one_line(scim.fill_window(query.filter, query.window))
+    if query.each:
+        yield (
+            "each",
+            one_line(f"of {query.each.method} {query.each.path} (one of {', '.join(query.each.roles)})"),
+        )
     yield "parameters", one_line(", ".join(f"{name}={value}" for name, value in query.parameters.items()))
     if query.window:
         slices = f", in {len(query.slices)} slices" if len(query.slices) > 1 else ""
