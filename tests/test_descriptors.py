@@ -102,13 +102,11 @@ def test_objects_are_open_only_where_they_say_so(kind):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
 def test_instants_of_a_record_are_told_as_such(kind):
     """So that the decoding of a record checks them, and expressions compare them as instants."""
-    paths = {attribute.path for attribute in attributes(kind) if attribute.type == "instant"} - {None}
-    paths |= {
-        path
-        for path in (kind.instant, kind.buckets and kind.buckets.start, kind.buckets and kind.buckets.end)
-        if path
-    }
-    for path in paths:
+    paths = [attribute.path for attribute in attributes(kind) if attribute.type == "instant"]
+    paths.append(kind.instant)
+    if kind.buckets:
+        paths += [kind.buckets.start, kind.buckets.end]
+    for path in filter(None, paths):
         found = field(kind.item, path)
         assert found
         assert found[0].get("format") == "date-time", path
@@ -166,6 +164,30 @@ def test_a_recorded_answer_is_as_the_kind_describes_it(name):
         assert unknown == set()
     if kind.page.count == "items":
         assert answer[kind.page.total] == len(records)
+
+
+@pytest.mark.parametrize(
+    ("scope", "path", "allowed"),
+    [
+        ("organization", "/environments", True),
+        ("organization", "/environments/abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6", False),
+        ("environment", "/environments", False),
+        ("service", "/Users", True),
+        ("service", "/scim/v2/Groups", True),
+        ("service", "/environments/abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6/users", False),
+        ("service", "/Environments/abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6/users", False),
+        ("service", "/organizations/abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6/licenses", False),
+        ("service", "/as/token", False),
+        ("service", "/Users/../as/token", False),
+        ("service", "//evil.example/Users", False),
+        ("service", "/Users?count=1", False),
+        ("service", "/users/{each}/roleAssignments", False),
+    ],
+)
+def test_a_kind_reads_what_belongs_to_its_scope_and_no_secret(scope, path, allowed):
+    """So that no file of a merge request makes the auditor read another environment's records."""
+    kind = KINDS["groups"].model_copy(update={"scope": scope, "path": path})
+    assert (refused_path(kind) == "") == allowed
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)

@@ -141,9 +141,10 @@ def test_each_slice_of_the_window_is_asked_with_each_filter_of_a_step():
     tenant = Tenant(
         lambda request: answer(400, REFUSAL) if '"A"' in request.url.params["filter"] else ok(page([]))
     )
-    found = fetched(tenant, replace(asked, slices=slices), concurrency=1)
+    found = fetched(tenant, replace(asked, slices=slices))
     assert found.end.complete
-    assert len({request.url.params["filter"] for request in tenant.asked[1:]}) == 4
+    taken = {text for request in tenant.asked if '"A"' not in (text := request.url.params["filter"])}
+    assert len(taken) == 4
 
 
 def test_counts_are_met_filter_by_filter():

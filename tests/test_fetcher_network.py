@@ -87,7 +87,9 @@ def test_a_page_size_that_the_tenant_refuses_is_made_smaller():
         found = tenant.fetched(tenant.query(last="10d"))
         assert found.end.complete
         assert max(len(page.records) for page in found.pages) == 100
-        assert [seen.query.get("limit") for seen in tenant.reads][:3] == ["500", "100", None]
+        limits = [seen.query.get("limit") for seen in tenant.reads]
+        assert limits[:2] == ["500", "100"]
+        assert set(limits[2:]) <= {"100", None}
 
 
 def test_a_descending_order_leads_to_the_same_counts():

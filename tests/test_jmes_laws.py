@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import jmespath
@@ -121,7 +122,7 @@ def outcome(run: Callable[..., Any], *arguments: Any) -> Any:
     """Return what a call returns, or the mistake that it raises."""
     try:
         return run(*arguments)
-    except Mistake as mistake:
+    except (Mistake, OverflowError) as mistake:
         return mistake
 
 
@@ -260,8 +261,18 @@ def test_the_span_of_a_node_is_the_text_that_it_was_read_from(text):
 # --- the laws of decisions
 
 
+def is_exact(text: str) -> bool:
+    """Whether an expression adds no floats, which decisions add exactly and jmespath.py one by one."""
+    return "sum(" not in text and "avg(" not in text
+
+
 @settings(bounded, max_examples=1200)
-@given(texts.filter(lambda text: "&&" not in text and "||" not in text and "not_null" not in text), values)
+@given(
+    texts.filter(
+        lambda text: "&&" not in text and "||" not in text and "not_null" not in text and is_exact(text)
+    ),
+    values,
+)
 def test_a_decision_without_anything_undecided_is_the_result_of_search(text, value):
     expression = compile(parsed(text))
     missing = Missing(select=False)
@@ -409,3 +420,35 @@ def test_any_text_survives_as_a_literal_and_as_a_name(text):
     assert compile(parse(name)).search({text: 1}) == 1
     assert literal.isprintable()
     assert name.isprintable()
+
+
+# --- sums
+
+numbers = st.one_of(
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([0.1, 1e300, -1e300, 2**60]),
+)
+
+
+@settings(bounded, max_examples=150)
+@given(st.lists(numbers, min_size=1, max_size=12), st.randoms(use_true_random=False))
+@example([0.1] * 10, None)
+@example([1e308, 1e308, -1e308], None)
+@example([2**53, 1, 0.0], None)
+@example([10**400, 0.5], None)
+def test_a_decided_sum_is_exact_and_rounded_once_in_whatever_order(items, random):
+    shuffled = random.sample(items, len(items)) if random else items[::-1]
+    total = sum(map(Fraction, items), Fraction())
+    whole = all(isinstance(item, int) for item in items)
+
+    for text, exact, as_integer in (("sum(@)", total, whole), ("avg(@)", total / len(items), False)):
+        expected = outcome(int if as_integer else float, exact)
+        for order in (items, shuffled):
+            result = outcome(compile(parse(text)).decide, order, Missing(select=False))
+
+            if isinstance(expected, OverflowError):
+                assert isinstance(result, Mistake)
+                assert result.code == "jmes.too-large"
+            else:
+                assert repr(result) == repr(expected)

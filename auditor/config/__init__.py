@@ -1,11 +1,21 @@
-"""What people write: projects, policies, variables, resource kinds and given records."""
+"""
+What people write: projects, policies, variables, resource kinds and given records.
 
-from auditor.config.catalogue import shipped, shipped_kinds
-from auditor.config.files import read_text
-from auditor.config.formatting import formatted
-from auditor.config.project import load, load_readable, located
-from auditor.config.records import read_records
-from auditor.config.request import PROJECT_FILE, Request
+What is named here is imported when it is first used: a validation that is remembered needs hardly any of it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditor.config.catalogue import shipped, shipped_kinds
+    from auditor.config.files import read_text
+    from auditor.config.formatting import formatted
+    from auditor.config.project import load, load_readable, located
+    from auditor.config.records import read_records
+    from auditor.config.request import PROJECT_FILE, Request
 
 __all__ = [
     "PROJECT_FILE",
@@ -19,3 +29,22 @@ __all__ = [
     "shipped",
     "shipped_kinds",
 ]
+
+_HOMES = {
+    "PROJECT_FILE": "request",
+    "Request": "request",
+    "formatted": "formatting",
+    "load": "project",
+    "load_readable": "project",
+    "located": "project",
+    "read_records": "records",
+    "read_text": "files",
+    "shipped": "catalogue",
+    "shipped_kinds": "catalogue",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

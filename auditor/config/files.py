@@ -52,7 +52,8 @@ def policy_files(path: Path, file: str, root: Path) -> Checked[tuple[Path, ...]]
     problems: list[Diagnostic] = []
     try:
         for candidate in _walk(path, root, {path.resolve()}):
-            if is_inside(candidate, root):
+            # The folder of a candidate has been looked at: only a link can still lead out of the root.
+            if not candidate.is_symlink() or is_inside(candidate, root):
                 found.append(candidate)
             else:
                 problems.append(outside(str(candidate)))

@@ -18,7 +18,10 @@ NULL: Final = f"{TAG}null"
 
 def tag_of(text: str) -> str | None:
     """Return the tag of a scalar without quotes and without a tag of its own; None for a text."""
-    return next((tag for tag, pattern in _patterns().get(text[:1], ()) if pattern.match(text)), None)
+    for tag, pattern in _patterns().get(text[:1], ()):
+        if pattern.match(text):
+            return tag
+    return None
 
 
 @cache

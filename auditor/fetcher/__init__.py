@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
 
 from auditor.fetcher.auth import Tokens
 from auditor.fetcher.given import given
+from auditor.fetcher.holders import Holders
 from auditor.fetcher.limits import Pacer
 from auditor.fetcher.reading import Reading
 from auditor.fetcher.session import Session
 from auditor.fetcher.settings import Settings
+from auditor.fetcher.slicing import Places
 from auditor.model.environment import Environment
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.plan import Plan, PlannedQuery
@@ -26,7 +29,7 @@ async def fetch(
     settings: Settings,
 ) -> AsyncGenerator[Page | QueryEnd]:
     """
-    Read every query of a plan; queries run side by side, each in the order of its pages.
+    Read every query of a plan; queries, and the slices of each, run side by side.
 
     Result: the pages of each query as they come, and one `QueryEnd` after its last page. A query that fails
     ends with a failure and spoils no other. Probes that are due follow, each with a `QueryEnd` alone. Memory
@@ -74,7 +77,7 @@ class _Reader:
         }
         self.pacers: dict[str, Pacer] = {}
         self.page_sizes: dict[str, int] = {}
-        self.places = asyncio.Semaphore(settings.concurrency)
+        self.places = Places(settings.concurrency)
         self.found: asyncio.Queue[Page | QueryEnd | None] = asyncio.Queue()
         self.room = asyncio.Semaphore(settings.concurrency)
 
@@ -105,26 +108,32 @@ class _Reader:
                     group.create_task(self._probe(probe))
 
     async def _read(self, query: PlannedQuery) -> QueryEnd:
-        async with self.places:
-            end = await self._reading(query).read()
-            await self._hand_over(end)
-            return end
+        end = await self._reading(query).read()
+        await self._hand_over(end)
+        return end
 
     async def _probe(self, probe: PlannedQuery) -> None:
-        async with self.places:
-            await self._hand_over(await self._reading(probe).probe())
+        await self._hand_over(await self._reading(probe).probe())
 
-    def _reading(self, query: PlannedQuery) -> Reading:
+    def _reading(
+        self, query: PlannedQuery, hand_over: Callable[[Page], Awaitable[None]] | None = None
+    ) -> Reading:
+        kind = self.catalogue[query.resource]
+        holders = None
+        if query.each is not None and kind.for_each is not None:
+            holders = Holders(kind.for_each, partial(self._reading, query.each))
         return Reading(
+            holders=holders,
             query=query,
-            kind=self.catalogue[query.resource],
+            kind=kind,
             environment=self.environments[query.environment],
             tokens=self.tokens[query.environment],
             session=self.session,
             settings=self.settings,
             pacer=self._pacer(query),
             page_sizes=self.page_sizes,
-            hand_over=self._hand_over,
+            places=self.places,
+            hand_over=hand_over or self._hand_over,
         )
 
     def _pacer(self, query: PlannedQuery) -> Pacer:

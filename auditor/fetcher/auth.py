@@ -153,6 +153,15 @@ def bearer(token: Secret) -> dict[str, str]:
     return {"Authorization": f"Bearer {token.reveal()}"}
 
 
+def missing_organization(environment: Environment) -> FetchError:
+    """Return the error for what belongs to an organization, where nothing says which."""
+    return FetchError(
+        "credentials.missing",
+        f'The organization of the environment "{environment.name}" is not known.',
+        "Write organization_id: into auditor.yaml.",
+    )
+
+
 def missing_credentials(environment: Environment) -> FetchError:
     """Return the error for an environment that can not be asked, with what would be needed."""
     needed = ", ".join(environment.missing) or "credentials"

@@ -4,44 +4,58 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 import orjson
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError, best_match
 
-from auditor.fetcher.failures import AGAIN, DRIFT, FetchError
+from auditor.fetcher.drift import Shape, drift
+from auditor.fetcher.failures import AGAIN, FetchError
 from auditor.model.evidence import Assurance
 from auditor.model.instant import Duration, Window, edges, format_instant, parse_instant
 from auditor.model.plan import PlannedQuery
 from auditor.model.resource import Buckets, ResourceKind, value_at
 from auditor.model.value import JSON
 
-_FORMATS: Final = FormatChecker(formats=())
-
-
-@_FORMATS.checks("date-time", raises=ValueError)
-def _is_instant(value: object) -> bool:
-    return not isinstance(value, str) or bool(parse_instant(value))
-
 
 @dataclass(slots=True)
 class Part:
     """
-    The account of one walk over pages: one filter over one slice.
+    The account of one walk over pages: one filter over one slice of one collection.
 
-    `count` is the largest number of records that the endpoint said there are, where that can be checked.
+    `depth` is how often the slice was cut to get it. `count` is the largest number of records that the
+    endpoint said there are, where that can be checked.
     """
 
     filter: str = ""
     window: Window | None = None
+    holder: Mapping[str, JSON] | None = None
+    """The record of another kind whose collection it is, where each has one."""
+    depth: int = 0
+    pages: int = 0
+    new: int = 0
+    """Records so far that no page before had brought."""
+    read: Window | None = None
+    """From the earliest instant so far to the latest."""
+    page_s: float = 0
+    """How many seconds of the window the latest page stands for."""
     count: int | None = None
     records: set[tuple[JSON, ...]] = field(default_factory=set)
     """What its records are known by, where a count has to be met."""
+
+    def note(self, instants: Iterable[datetime | None]) -> None:
+        """Take in the instants of the records of one more page."""
+        known = sorted(instant for instant in instants if instant is not None)
+        self.pages += 1
+        if known:
+            page = Window(known[0], known[-1])
+            before = self.read or page
+            self.read = Window(min(before.start, page.start), max(before.end, page.end))
+            # From where the page before ended, or, where records come in no order, from its first to its last.
+            self.page_s = max(page.length_s, self.read.length_s - before.length_s)
 
 
 @dataclass(slots=True)
@@ -64,10 +78,10 @@ class Ledger:
     last: datetime | None = None
     _seen: dict[tuple[JSON, ...], bytes] = field(init=False, default_factory=dict)
     _starts: set[datetime] = field(init=False, default_factory=set)
-    _validator: Draft202012Validator = field(init=False)
+    _shape: Shape = field(init=False)
 
     def __post_init__(self) -> None:
-        self._validator = Draft202012Validator(self.kind.item, format_checker=_FORMATS)
+        self._shape = Shape(self.kind.item)
 
     @property
     def _counted(self) -> bool:
@@ -85,16 +99,24 @@ class Ledger:
         """
         if self._counted and count is not None:
             part.count = max(part.count or 0, count)
-        new = tuple(record for number, record in enumerate(records, 1) if self._is_new(record, number, part))
+        instants = [self._checked(record, number) for number, record in enumerate(records, 1)]
+        part.note(instants)
+        new = tuple(
+            record
+            for number, (record, instant) in enumerate(zip(records, instants, strict=True), 1)
+            if self._is_new(record, instant, number, part)
+        )
+        part.new += len(new)
         self.records += len(new)
         self.duplicates += len(records) - len(new)
         return new
 
-    def _is_new(self, record: dict[str, Any], number: int, part: Part) -> bool:
-        error = best_match(self._validator.iter_errors(record))
-        if error is not None:
-            raise _drift(number, f"{_place(error)}: {_rule(error)}")
-        instant = _instant(record, self._instant_path, number) if self._instant_path else None
+    def _checked(self, record: dict[str, Any], number: int) -> datetime | None:
+        """Return the instant of a record that is as documented; None for records of no time."""
+        self._shape.check(record, number)
+        return _instant(record, self._instant_path, number) if self._instant_path else None
+
+    def _is_new(self, record: dict[str, Any], instant: datetime | None, number: int, part: Part) -> bool:
         key = self._key(record, instant, number)
         digest = hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
         known = self._seen.get(key)
@@ -122,7 +144,7 @@ class Ledger:
         for path in (self.kind.order_key, *self.kind.identity):
             value = instant if path == self._instant_path else value_at(record, path)
             if value is None or isinstance(value, dict | list):
-                raise _drift(number, f"{path}: there is no value to know the record by")
+                raise drift(number, f"{path}: there is no value to know the record by")
             key.append(value)
         return tuple(key)
 
@@ -243,7 +265,7 @@ def _instant(record: dict[str, Any], path: str, number: int) -> datetime:
     try:
         return parse_instant(str(value_at(record, path)))
     except ValueError as error:
-        raise _drift(number, f"{path}: {error}") from None
+        raise drift(number, f"{path}: {error}") from None
 
 
 def _canonical(record: dict[str, Any], number: int) -> bytes:
@@ -255,24 +277,7 @@ def _canonical(record: dict[str, Any], number: int) -> bytes:
     try:
         return json.dumps(record, sort_keys=True).encode()
     except RecursionError:
-        raise _drift(number, "its depth") from None
-
-
-def _drift(number: int, what: str) -> FetchError:
-    return FetchError("evidence.drift", f"Record {number} of a page is not as documented at {what}.", DRIFT)
-
-
-def _place(error: ValidationError) -> str:
-    """Return where in a record a rule is broken: `resources[0].name`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)
-    return "".join(steps).removeprefix(".") or "its root"
-
-
-def _rule(error: ValidationError) -> str:
-    """Return which rule of the schema is broken, without the value, which may be personal."""
-    if error.validator == "required":
-        return error.message
-    return f"{error.validator} {error.validator_value!r:.80} is documented"
+        raise drift(number, "its depth") from None
 
 
 def _shown(value: JSON) -> str:

@@ -58,6 +58,13 @@ class Walk:
     page_sizes: dict[str, int] = field(default_factory=dict)
     _seen: set[Request] = field(init=False, default_factory=set)
 
+    @property
+    def page_size(self) -> int | None:
+        """How many records a page is asked to hold."""
+        limit = self.kind.page.limit
+        asked = self.parameters.get(limit.parameter) if limit else None
+        return None if asked is None else int(asked)
+
     async def pages(self) -> AsyncGenerator[RawPage]:
         """
         Yield the first page, those that `next` leads to from there, then those that lie the other way.
@@ -78,6 +85,10 @@ class Walk:
                 page = self._page(request, await self._sent(request))
                 yield page
 
+    def leads_on(self, page: RawPage) -> bool:
+        """Tell whether a page links to a next one."""
+        return self._onward(page) is not None
+
     async def _first_page(self) -> RawPage:
         self._fit_page_size()
         request = self._first()
@@ -95,7 +106,7 @@ class Walk:
     def _fit_page_size(self) -> bool:
         """Ask for no larger pages than are known to be given; return whether that is news."""
         limit, largest = self.kind.page.limit, self.page_sizes.get(self.kind.kind, 0)
-        if limit is None or not 0 < largest < int(self.parameters.get(limit.parameter, 0)):
+        if limit is None or not 0 < largest < (self.page_size or 0):
             return False
         self.parameters[limit.parameter] = str(largest)
         return True

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from auditor import scim
-from auditor.fetcher.auth import Tokens, bearer, missing_credentials
+from auditor.fetcher.auth import Tokens, bearer, missing_credentials, missing_organization
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError, FilterRefusedError
+from auditor.fetcher.holders import Holders
 from auditor.fetcher.limits import Pacer
 from auditor.fetcher.paging import Walk, endless
 from auditor.fetcher.progress import Progress
 from auditor.fetcher.session import Request, Response, Session
 from auditor.fetcher.settings import Settings
+from auditor.fetcher.slicing import DEEPEST, Places, can_cut, cut, is_dense
 from auditor.model.environment import Environment
 from auditor.model.evidence import Assurance, Failure, Page, QueryEnd
 from auditor.model.instant import Window, format_instant
@@ -36,8 +40,8 @@ class Reading:
     """
     The reading of one query.
 
-    `pacer` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with other
-    queries; `hand_over` is given every page.
+    `pacer`, `places` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with
+    other queries; `hand_over` is given every page.
     """
 
     query: PlannedQuery
@@ -48,25 +52,30 @@ class Reading:
     settings: Settings
     pacer: Pacer
     page_sizes: dict[str, int]
+    places: Places
     hand_over: Callable[[Page], Awaitable[None]]
+    holders: Holders | None = None
+    """Those of whose collections the answer is made up, where there is more than one."""
     _ledger: Ledger = field(init=False)
     _progress: Progress = field(init=False, default_factory=Progress)
     _parts: list[Part] = field(init=False, default_factory=list)
-    """What makes up the answer: a part for each filter and slice."""
+    """What makes up the answer: a part for each filter and slice that was read to its end."""
+    _started: datetime | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._ledger = Ledger(self.query, self.kind)
 
     async def read(self) -> QueryEnd:
         """Read the query to its end, hand over its pages, and return how it ended."""
-        return await self._ended(self._read_by((self.query.filter,), *self.query.fallbacks))
+        return await self._ended(
+            self._read_by((self.query.filter, *self.query.further_filters), *self.query.fallbacks)
+        )
 
     async def probe(self) -> QueryEnd:
         """Read the first page alone, hand nothing over, and return how many records of the window it holds."""
         return await self._ended(self._read_first_page())
 
     async def _ended(self, reading: Awaitable[QueryEnd]) -> QueryEnd:
-        started = self.settings.clock()
         try:
             end = await reading
         except FetchError as error:
@@ -78,7 +87,8 @@ class Reading:
                 help="This is a bug of the auditor; please report it.",
             )
             end = self._end(failure=failure)
-        return replace(end, elapsed_s=(self.settings.clock() - started).total_seconds())
+        ended = self.settings.clock()
+        return replace(end, elapsed_s=(ended - (self._started or ended)).total_seconds())
 
     def _end(
         self,
@@ -123,10 +133,15 @@ class Reading:
     async def _read_by(self, filters: tuple[str, ...], *instead: tuple[str, ...]) -> QueryEnd:
         """Read everything that any of some filters finds; where the server refuses one, what is named instead."""
         slices = self.query.slices or (self.query.window,)
-        self._parts = [Part(filter=text, window=window) for text in filters for window in slices]
+        holders = await self.holders.found(self._progress) if self.holders else (None,)
+        self._parts = []
         try:
-            for part in self._parts:
-                await self._read_part(part)
+            await self._read_parts(
+                Part(filter=text, window=window, holder=holder)
+                for holder in holders
+                for text in filters
+                for window in slices
+            )
         except FilterRefusedError as error:
             self._progress.refused += 1
             if not instead:
@@ -138,20 +153,57 @@ class Reading:
         assurance, remarks = self._ledger.close(self._parts)
         return self._end(assurance=assurance, remarks=remarks)
 
+    async def _read_parts(self, parts: Iterable[Part]) -> None:
+        """Read parts side by side, as far as there are places, the first first."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in parts:
+                    group.create_task(self._read_part(part))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
     async def _read_part(self, part: Part) -> None:
-        barren = 0
-        async with aclosing(self._walk(part).pages()) as pages:
+        """Read a part to its end, or as far as shows that it had better be cut, and then its pieces."""
+        async with self.places:
+            self._started = self._started or self.settings.clock()
+            pieces = await self._walk_along(part)
+        if pieces:
+            await self._read_parts(
+                Part(filter=part.filter, window=window, holder=part.holder, depth=part.depth + 1)
+                for window in pieces
+            )
+        else:
+            self._parts.append(part)
+
+    async def _walk_along(self, part: Part) -> tuple[Window, ...]:
+        """Read the pages of a part, and return the pieces to read instead; none where it is at its end."""
+        barren, walk = 0, self._walk(part)
+        async with aclosing(walk.pages()) as pages:
             async for page in pages:
                 self._progress.pages += 1
-                records = self._ledger.take(page.records, part, page.count)
+                found = self.holders.named(page.records, part) if self.holders else page.records
+                records = self._ledger.take(found, part, page.count)
                 await self.hand_over(Page(query=self.query.id, number=self._progress.pages, records=records))
                 barren = 0 if records else barren + 1
                 if barren > MAX_BARREN:
                     raise endless(self.query.path, f"after {barren:,} pages without a new record")
+                if walk.leads_on(page) and len(pieces := self._pieces(part, walk)) > 1:
+                    return pieces
+        return ()
+
+    def _pieces(self, part: Part, walk: Walk) -> tuple[Window, ...]:
+        """Return the pieces that a part should be cut into, once a page's worth of its records is known."""
+        full = walk.page_size is not None and part.new >= walk.page_size
+        if part.window is None or not full or part.depth == DEEPEST or not can_cut(self.kind):
+            return ()
+        if part.read is None or not is_dense(part.window, part.read, part.pages, part.page_s):
+            return ()
+        return cut(part.window, self.places.worth(self.pacer.current, self._progress.effort.latency_s))
 
     async def _read_first_page(self) -> QueryEnd:
         part = Part(filter=self.query.filter, window=self.query.window)
-        async with aclosing(self._walk(part).pages()) as pages:
+        async with self.places, aclosing(self._walk(part).pages()) as pages:
+            self._started = self.settings.clock()
             page = await anext(pages)
         self._progress.pages = 1
         records = self._ledger.take(page.records, part)
@@ -160,14 +212,17 @@ class Reading:
 
     def _walk(self, part: Part) -> Walk:
         query, environment = self.query, self.environment
-        if environment.api_url is None or environment.credentials is None or "{" in query.path:
+        path = self.holders.path(query.path, part) if self.holders else query.path
+        if environment.api_url is None or environment.credentials is None or "{environment_id}" in path:
             raise missing_credentials(environment)
+        if "{organization_id}" in path:
+            raise missing_organization(environment)
         parameters = dict(query.parameters)
         if query.filter_parameter is not None:
             parameters = {query.filter_parameter: scim.fill_window(part.filter, part.window), **parameters}
         return Walk(
             kind=self.kind,
-            url=environment.api_url + query.path,
+            url=environment.api_url + path,
             parameters=parameters,
             form=(self.kind.post or PostForm()) if query.method == "POST" else None,
             send=partial(self._send, part.window),

@@ -33,6 +33,11 @@ A path alone as a condition (`actors.user`), `== null`, `x || d` and `not_null(x
 The outermost filters, those that stand in no other filter's condition and in no expression reference, hand
 each element that they cannot decide to `Missing`, which says whether it is selected and remembers it.
 
+Streams
+-------
+`stream` makes a reducer of an expression over a list of records: states of any parts of the list, merged in any
+order, give what the expression gives on the whole (`auditor.jmes.streaming` has the rules).
+
 Types
 -----
 `check` reads an expression against the type of the value that it will be evaluated on (`auditor.jmes.typing`
@@ -48,6 +53,7 @@ from auditor.jmes.outcome import EvaluationError, Missing, Operand, Undecided
 from auditor.jmes.parser import parse
 from auditor.jmes.printer import render
 from auditor.jmes.sample import sample
+from auditor.jmes.streaming import MAX_GROUPS, MAX_INSTANTS, MAX_ITEMS, Collected, Reduced, Stream, stream
 from auditor.jmes.template import Template
 from auditor.jmes.tree import Node, children, walk
 from auditor.jmes.types import ANY, Type, list_of, object_of, type_of
@@ -56,7 +62,11 @@ from auditor.jmes.typing import Checking, check
 __all__ = [
     "ANY",
     "FUNCTIONS",
+    "MAX_GROUPS",
+    "MAX_INSTANTS",
+    "MAX_ITEMS",
     "Checking",
+    "Collected",
     "EvaluationError",
     "Expression",
     "Function",
@@ -66,6 +76,8 @@ __all__ = [
     "NullRule",
     "Operand",
     "Parameter",
+    "Reduced",
+    "Stream",
     "Template",
     "Type",
     "Undecided",
@@ -77,6 +89,7 @@ __all__ = [
     "parse",
     "render",
     "sample",
+    "stream",
     "type_of",
     "walk",
 ]

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from auditor.jmes.kinds import Refused
 from auditor.jmes.outcome import EvaluationError, Missing, Undecided
+from auditor.jmes.semantics import joined, pending_in
 from auditor.jmes.value import is_true
 from auditor.model.value import JSON
 
@@ -28,19 +29,6 @@ Column: TypeAlias = Callable[[list[JSON]], Any]
 
 Failure: TypeAlias = Callable[[Exception], EvaluationError]
 """From what a function raised to the error that says where."""
-
-
-def pending_in(results: Iterable[Any]) -> Undecided | None:
-    """Return all that is undecided among some results, as one."""
-    pending: Undecided | None = None
-    for result in results:
-        if type(result) is Undecided:
-            pending = _joined(pending, result)
-    return pending
-
-
-def _joined(pending: Undecided | None, found: Undecided) -> Undecided:
-    return found if pending is None else pending | found
 
 
 def constant(result: Any) -> Run:
@@ -145,7 +133,7 @@ def selection(left: Run, condition: Run, right: Run) -> Run:
             verdict = condition(item, None)
             if type(verdict) is Undecided:
                 if missing is None:
-                    pending = _joined(pending, verdict)
+                    pending = joined(pending, verdict)
                     continue
                 missing.found.append((item, verdict))
                 verdict = missing.select
@@ -153,7 +141,7 @@ def selection(left: Run, condition: Run, right: Run) -> Run:
                 continue
             result = right(item, missing)
             if type(result) is Undecided:
-                pending = _joined(pending, result)
+                pending = joined(pending, result)
             elif result is not None:
                 results.append(result)
         return results if pending is None else pending
@@ -172,7 +160,7 @@ def conjunction(operands: list[Run]) -> Run:
             if result is True:
                 continue
             if type(result) is Undecided:
-                pending = _joined(pending, result)
+                pending = joined(pending, result)
             elif not is_true(result):
                 return result
         return result if pending is None else pending
@@ -191,7 +179,7 @@ def disjunction(operands: list[Run]) -> Run:
             if result is False:
                 continue
             if type(result) is Undecided:
-                pending = _joined(pending, result)
+                pending = joined(pending, result)
             elif is_true(result):
                 return result
         return result if pending is None else pending

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from auditor.jmes.exact import ExactSum
 from auditor.jmes.kinds import (
     ADDRESS,
     ANY,
@@ -104,7 +104,8 @@ class Function:
 
     `result` names the JSON types that it can give; one that can be null makes a comparison undecided. `run`
     takes the arguments as their kinds read them and raises `Refused`; with `clock` it takes the instant of
-    the audit before them. `standard` functions are those of JMESPath itself.
+    the audit before them. `standard` functions are those of JMESPath itself. `exact` stands for `run` in
+    decisions, which rest on no order of the elements: floats are summed exactly and rounded once.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Function:
     run: Callable[..., JSON]
     clock: bool = False
     standard: bool = False
+    exact: Callable[..., JSON] | None = None
 
     @property
     def fewest(self) -> int:
@@ -143,6 +145,14 @@ class Function:
 
 def _avg(numbers: list[float]) -> float | None:
     return sum(numbers) / len(numbers) if numbers else None
+
+
+def _exact_sum(numbers: list[float]) -> float:
+    return ExactSum(numbers).sum()
+
+
+def _exact_mean(numbers: list[float]) -> float | None:
+    return ExactSum(numbers).mean()
 
 
 def _rounded(number: JSON, rounding: Callable[[float], int]) -> int:
@@ -193,29 +203,34 @@ def _sort_by(items: list[JSON], keys: list[JSON]) -> list[JSON]:
     return [items[i] for i in sorted(range(len(items)), key=keys.__getitem__)]
 
 
-def _grouped(keys: list[JSON], values: list[Any]) -> list[tuple[JSON, list[Any]]]:
-    """Return the values of each key, in their order, sorted by key."""
+def _grouped(keys: list[JSON], values: list[Any]) -> dict[JSON, list[Any]]:
+    """Return the values of each key, in their order."""
     groups: dict[JSON, list[Any]] = {}
     for key, value in zip(keys, values, strict=True):
         groups.setdefault(key, []).append(value)
-    return sorted(groups.items(), key=operator.itemgetter(0))
+    return groups
 
 
 def _count_by(_: list[JSON], keys: list[JSON]) -> JSON:
-    return [{"key": key, "count": len(group)} for key, group in _grouped(keys, keys)]
+    return table({key: {"count": len(group)} for key, group in _grouped(keys, keys).items()})
 
 
 def _group_by(items: list[JSON], keys: list[JSON]) -> JSON:
-    return [{"key": key, "items": group} for key, group in _grouped(keys, items)]
+    return table({key: {"items": group} for key, group in _grouped(keys, items).items()})
 
 
-def _identity(value: JSON) -> object:
+def table(groups: Mapping[JSON, dict[str, JSON]]) -> list[JSON]:
+    """Return `[{key, …}]`, one for each key, sorted by key."""
+    return [{"key": key, **groups[key]} for key in sorted(groups)]
+
+
+def identity_of(value: JSON) -> object:
     """Return something hashable that is equal for equal JSON values only; 1 is 1.0 but not true."""
     match value:
         case dict():
-            return frozenset((key, _identity(item)) for key, item in value.items())
+            return frozenset((key, identity_of(item)) for key, item in value.items())
         case list():
-            return tuple(_identity(item) for item in value)
+            return tuple(identity_of(item) for item in value)
         case bool():
             return bool, value
         case _:
@@ -225,7 +240,7 @@ def _identity(value: JSON) -> object:
 def _unique(items: list[JSON]) -> list[JSON]:
     first: dict[object, JSON] = {}
     for item in items:
-        first.setdefault(_identity(item), item)
+        first.setdefault(identity_of(item), item)
     return list(first.values())
 
 
@@ -241,15 +256,18 @@ def _densest(instants: list[datetime], length: timedelta) -> tuple[int, datetime
     return most, instants[at], instants[at + most - 1]
 
 
+def densest_span(instants: list[datetime], length: timedelta) -> dict[str, JSON]:
+    """Return what `rate_max` says of one key."""
+    count, first, last = _densest(instants, length)
+    return {"count": count, "from": format_instant(first), "to": format_instant(last)}
+
+
 def _rate_max(_: list[JSON], keys: list[JSON], instants: list[datetime], length: timedelta) -> JSON:
-    spans = ((key, _densest(group, length)) for key, group in _grouped(keys, instants))
-    return [
-        {"key": key, "count": count, "from": format_instant(first), "to": format_instant(last)}
-        for key, (count, first, last) in spans
-    ]
+    return table({key: densest_span(group, length) for key, group in _grouped(keys, instants).items()})
 
 
-def _max_gap(_: list[JSON], instants: list[datetime]) -> JSON:
+def longest_gap(instants: list[datetime]) -> JSON:
+    """Return what `max_gap` says of instants in any order."""
     gaps = list(pairwise(sorted(instants)))
     if not gaps:
         return None
@@ -389,6 +407,7 @@ _STANDARD: Final = (
         example=Example(expression="avg(@)", given=[1, 2], result=1.5),
         run=_avg,
         standard=True,
+        exact=_exact_mean,
     ),
     Function(
         name="ceil",
@@ -565,6 +584,7 @@ _STANDARD: Final = (
         example=Example(expression="sum(@)", given=[1, 2], result=3),
         run=sum,
         standard=True,
+        exact=_exact_sum,
     ),
     Function(
         name="to_array",
@@ -705,7 +725,7 @@ _OWN: Final = (
             given=[{"at": "2026-11-21T08:00:00Z"}, {"at": "2026-11-21T09:00:00Z"}],
             result={"seconds": 3600, "from": "2026-11-21T08:00:00.000Z", "to": "2026-11-21T09:00:00.000Z"},
         ),
-        run=_max_gap,
+        run=lambda _, instants: longest_gap(instants),
     ),
     Function(
         name="mul",

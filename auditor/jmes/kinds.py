@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -63,7 +63,7 @@ class Kind:
         if type(value) not in self.accepted:
             raise Refused(f"it must be {_either(self.types)}, and is {a_type(value)}")
         if self.elements:
-            _check_uniform(value, self.elements)
+            check_uniform(map(type_name, value), self.elements)
         return self.read(value) if self.read else value
 
     def accept_column(self, values: list[JSON]) -> list[Any]:
@@ -74,16 +74,22 @@ class Kind:
             Refused: one is of another kind, or of another type than the first.
         """
         if self.types:
-            _check_uniform(values, self.types)
+            check_uniform(map(type_name, values), self.types)
         return [self.read(value) for value in values] if self.read else values
 
 
-def _check_uniform(values: list[JSON], types: tuple[str, ...]) -> None:
+def check_uniform(names: Iterable[str], types: tuple[str, ...]) -> None:
+    """
+    Make sure that elements, given by the names of their types, are all of one and the same of some types.
+
+    Raises:
+        Refused: one is not.
+    """
     expected = types
-    for number, value in enumerate(values, start=1):
-        if type_name(value) not in expected:
-            raise Refused(f"each element must be {_either(expected)}, and number {number} is {a_type(value)}")
-        expected = (type_name(value),)
+    for name in names:
+        if name not in expected:
+            raise Refused(f"each element must be {_either(expected)}, and one is {with_article(name)}")
+        expected = (name,)
 
 
 def _either(names: tuple[str, ...]) -> str:

@@ -22,6 +22,11 @@ class EvaluationError(Mistake):
     """
 
 
+def too_deep() -> EvaluationError:
+    """Return the error that a value is more than Python's stack can follow."""
+    return EvaluationError("jmes.too-large", "the value nests too deep to be evaluated")
+
+
 @dataclass(frozen=True, slots=True)
 class Operand:
     """A part of an expression that was null where a value was due, in its canonical text."""

@@ -14,6 +14,7 @@ Source: https://jmespath.org/specification.html, section "Grammar", and jmespath
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -91,6 +92,16 @@ def parse(text: str, values: Values = _NO_VALUES) -> Node:
             `jmes.bad-value` (an argument that can never be read), `jmes.zero-step`,
             `jmes.unknown-placeholder` and `jmes.placeholder-in-quotes`.
     """
+    return _read(text, values) if "${" in text else _read_once(text)
+
+
+@lru_cache(maxsize=4096)
+def _read_once(text: str) -> Node:
+    """Read an expression without placeholders: the fields of one kind stand in many messages and conditions."""
+    return _read(text, _NO_VALUES)
+
+
+def _read(text: str, values: Values) -> Node:
     tokens = tokenize(text)
     if len(tokens) == 1:
         raise Mistake(

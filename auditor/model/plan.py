@@ -52,6 +52,8 @@ class PlannedQuery:
     `filter` is SCIM text in which `${window.start}` and `${window.end}` stand for the ends of a slice;
     `slices` are consecutive and together make up `window`. `parameters` are sent beside the filter.
     `further_filters` are asked as well, where one filter would be too long for a URL.
+    Where `each` is given, it is read first, and each of its records has a collection of its own: the path holds
+    `{each}`, and there is a chain of pages for each record and slice.
     `fallbacks` are what is asked instead where the server refuses the filter: of each step every filter is
     asked, and together they find at least what the checks are about. The steps are tried in turn.
     """
@@ -82,6 +84,7 @@ class PlannedQuery:
     roles: tuple[str, ...]
     caveats: tuple[str, ...]
     own_resource: bool = False
+    each: PlannedQuery | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -99,7 +99,7 @@ class _Resource:
         self.name = f"{environment.name}/{resource}"
         self.as_of = as_of
         self.pushdown = program.pushdown
-        self.make = Maker(self.kind, environment, as_of, own=resource in program.own_resources)
+        self.make = Maker(resource, environment, catalogue, as_of, own_resources=program.own_resources)
 
     def shared(self, demands: list[Demand]) -> list[Shared]:
         """Return demands in groups that share a query, in the order of their first."""

@@ -47,6 +47,7 @@ def _query(query: PlannedQuery) -> dict[str, Any]:
         "own_resource": query.own_resource,
         "method": query.method,
         "path": query.path,
+        "each": _query(query.each) if query.each else None,
         "parameters": dict(query.parameters),
         "filter_parameter": query.filter_parameter,
         "filter_template": query.filter,

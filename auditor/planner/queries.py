@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,7 +14,7 @@ from auditor.model.environment import Environment
 from auditor.model.instant import Duration, Window, edges
 from auditor.model.plan import PlannedQuery, Use, coverage
 from auditor.model.query import CompiledQuery
-from auditor.model.resource import ResourceKind
+from auditor.model.resource import Catalogue, ResourceKind
 from auditor.planner.merging import EVERYTHING, Demand, Shared
 from auditor.planner.windows import bucket_length, settled
 
@@ -26,28 +26,69 @@ _SOONEST: Final = timedelta(milliseconds=1)
 
 
 class Maker:
-    """Makes the planned queries on one resource kind of one environment."""
+    """Makes the planned queries on one resource of one environment."""
 
-    def __init__(self, kind: ResourceKind, environment: Environment, as_of: datetime, *, own: bool) -> None:
-        self.kind = kind
+    def __init__(
+        self,
+        resource: str,
+        environment: Environment,
+        catalogue: Catalogue,
+        as_of: datetime,
+        *,
+        own_resources: Collection[str],
+    ) -> None:
+        self.kind = catalogue[resource]
         self.environment = environment
+        self.catalogue = catalogue
         self.as_of = as_of
-        self.own = own
+        self.own_resources = own_resources
 
     def query(self, query_id: str, group: Shared) -> PlannedQuery:
         """Return the query that serves a group of demands."""
-        kind, window = self.kind, group.window
-        query = group.demands[0].query
+        query, pushed = group.demands[0].query, group.pushed
+        return replace(
+            self._planned(query_id, query, group.window, pushed),
+            fallbacks=self._fallbacks(query, group),
+            uses=tuple(_use(demand, pushed) for demand in group.demands),
+        )
+
+    def everything(self, query_id: str) -> PlannedQuery:
+        """Return the query for all records."""
+        query = CompiledQuery(
+            resource=self.kind.kind,
+            window=None,
+            include_partial=False,
+            options={name: option.default for name, option in self.kind.options.items()},
+            where="",
+            pushed="",
+            residual="",
+        )
+        return self._planned(query_id, query, None, EVERYTHING)
+
+    def _planned(
+        self, query_id: str, query: CompiledQuery, window: Window | None, pushed: scim.Filter
+    ) -> PlannedQuery:
+        kind = self.kind
+        each = None
+        if kind.for_each is not None:
+            other = Maker(
+                kind.for_each.resource,
+                self.environment,
+                self.catalogue,
+                self.as_of,
+                own_resources=self.own_resources,
+            )
+            each = other.everything(f"{query_id}/each")
         length = bucket_length(query, kind)
         slices = _slices(window, kind)
         page_size = _page_size(kind, query.options)
         path = _path(kind, self.environment)
         parameters = _parameters(kind, query.options, page_size)
-        text = self._filter(query, group.pushed, window)
+        text = self._filter(query, pushed, window)
         is_post = _needs_post(kind, path, parameters, text, window)
         filters: tuple[str, ...] = (text,)
         if not is_post and not _fits(kind, path, parameters, text, window):
-            filters = self._split(query, group.pushed, path, parameters, window)
+            filters = self._split(query, pushed, path, parameters, window)
         requests, exact = _requests(query, kind, slices, page_size, self.as_of)
         return PlannedQuery(
             id=query_id,
@@ -59,22 +100,23 @@ class Maker:
             filter_parameter=kind.filter.parameter if kind.filter and text else None,
             filter=filters[0],
             further_filters=filters[1:],
-            fallbacks=self._fallbacks(query, group),
             window=window,
             slices=slices,
             include_partial=query.include_partial,
             options=query.options,
-            uses=tuple(_use(demand, group.pushed) for demand in group.demands),
+            uses=(),
             coverage=coverage(window, kind, self.as_of + _SOONEST),
-            requests_at_least=requests * len(filters),
-            requests_exact=exact,
+            # How many records of another kind there are, nobody knows before they are read.
+            requests_at_least=each.requests_at_least if each else requests * len(filters),
+            requests_exact=exact and not each,
             page_size=page_size,
-            expected_records=None if window is None or length is None else _periods(window, length),
+            expected_records=None if window is None or length is None or each else _periods(window, length),
             rate_group=kind.rate.group,
             requests_per_s=kind.rate.requests / kind.rate.per_s * kind.rate.share,
             roles=kind.roles,
             caveats=(*kind.caveats, *_unsettled(kind, window, self.as_of)),
-            own_resource=self.own,
+            own_resource=kind.kind in self.own_resources,
+            each=each,
         )
 
     def probe(self, query_id: str, longest: PlannedQuery) -> PlannedQuery:

@@ -54,6 +54,11 @@ def _facts(query: PlannedQuery) -> Iterator[Fact]:
         yield "and", one_line(scim.fill_window(text, query.window))
     if query.fallbacks:
         yield "if refused", _fallbacks(query)
+    if query.each:
+        yield (
+            "each",
+            one_line(f"of {query.each.method} {query.each.path} (one of {', '.join(query.each.roles)})"),
+        )
     yield "parameters", one_line(", ".join(f"{name}={value}" for name, value in query.parameters.items()))
     if query.window:
         slices = f", in {len(query.slices)} slices" if len(query.slices) > 1 else ""

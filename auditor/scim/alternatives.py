@@ -6,6 +6,7 @@ Whatever is found here is implied by the filter; it may be weaker than the filte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any, Final, TypeAlias
@@ -42,6 +43,9 @@ Arm: TypeAlias = Mapping[str, frozenset[str]]
 
 MAX_ARMS: Final = 64
 """Beyond this many alternatives one weaker one takes their place."""
+
+_HALF: Final = re.compile("[\ud800-\udfff]")
+"""A surrogate; pairs of them are characters by now."""
 
 _ANYTHING: Final[tuple[Arm, ...]] = ({},)
 
@@ -128,8 +132,14 @@ class _Alternatives:
 
 
 def _text(operand: Literal | Placeholder) -> str | None:
+    """
+    Return the text that an operand is, if it may be sent.
+
+    Sensitive values may not. Half of a character can not: no encoding carries it, and what a server makes of
+    its escape (RFC 8259, section 8.2: "unpredictable") may be another text, which would find too little.
+    """
     match operand:
-        case Literal(str(text), sensitive=False):
+        case Literal(str(text), sensitive=False) if not _HALF.search(text):
             return text
     return None
 
@@ -255,7 +265,10 @@ def _partial(tree: Filter, name: str, kind: ResourceKind) -> _Test:
 
 
 def _is_hidden(operand: Literal | Placeholder) -> bool:
-    return isinstance(operand, Placeholder) or operand.sensitive
+    """Tell whether an operand is unknown, or a text that may not be sent, so that nothing may depend on it."""
+    if isinstance(operand, Placeholder) or operand.sensitive:
+        return True
+    return isinstance(operand.value, str) and _text(operand) is None
 
 
 def _negation(test: _Test) -> _Test:

@@ -94,13 +94,13 @@ class Cast:
             Named(uuid(digest(key, "administrator", n)), f"{script.GIVEN_NAMES[n]}.admin@example.com", "")
             for n in range(_ADMINISTRATORS)
         ]
-        self._key = key
+        self.key = key
         self._url = f"{RECORDS_URL}/environments/{environment_id}"
         self.user = lru_cache(maxsize=users)(self._user)
         self.thing = lru_cache(maxsize=None)(self._thing)
 
     def _user(self, number: int) -> Named:
-        bits = digest(self._key, "user", number)
+        bits = digest(self.key, "user", number)
         population = self.populations[int(bits[32:34], 16) % _POPULATIONS]
         # Low numbers are the busy users, so the hostile names are seen in every log.
         if number % 3 == 0 and number < 3 * len(script.HOSTILE_NAMES):
@@ -116,7 +116,7 @@ class Cast:
             return self.thing("GROUP", number)
         if kind == "POPULATION":
             return Named(self.populations[number % _POPULATIONS], script.THINGS[number])
-        return Named(uuid(digest(self._key, kind, number)), script.THINGS[number])
+        return Named(uuid(digest(self.key, kind, number)), script.THINGS[number])
 
     def happening(self, ms: int, deed: script.Deed, user: int, bits: str) -> Happening:
         """Return what happened, with its actors and its target chosen by the bits."""

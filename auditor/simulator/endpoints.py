@@ -2,7 +2,8 @@
 How the simulated endpoints answer: one function for each way in which a descriptor asks for a window.
 
 `between` reads events between two instants, `since` counts active identities by period from an instant to
-now, `exact` counts sign-ons in the whole buckets between two instants. No endpoint is known by its name.
+now, `exact` counts sign-ons in the whole buckets between two instants, `daily` identities of each day between
+them, and `listing` shows what is there now. No endpoint is known by its name.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ _MOST_PERIODS: Final = {"DAY": 100, "MONTH": 24}
 _SPELLINGS: Final = {"samplePeriod": ("samplePeriod", "samplingPeriod")}
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
 _DEFAULT_DAYS: Final = 30
+_HONOURED: Final = (
+    200  # "requested limits are not always honored": the example of the page on paging gets 200
+)
 # "If the date range is less than or equal to 5 days, HOUR is used", up to 60 DAY, above WEEK.
 _DEFAULT_SAMPLES: Final = ((timedelta(days=5), "HOUR"), (timedelta(days=60), "DAY"))
 # An event is created after it is recorded, in captured logs within half a second.
@@ -66,6 +70,8 @@ class Read:
     parameters: Mapping[str, str]
     position: Position | None = None
     most: int | None = None
+    records: Sequence[Mapping[str, Any]] = ()
+    """What a listing lists."""
 
     def filter(self) -> Filter | None:
         """
@@ -107,12 +113,14 @@ Behaviour: TypeAlias = Callable[[Read], Page]
 def behaviour(kind: ResourceKind) -> Behaviour | None:
     """Return how an endpoint answers, by the form of its window; None where it can not answer."""
     if kind.window is None:
-        return None
+        return listing
     if kind.window.end is not None and kind.instant is not None:
         return between
     if kind.buckets is None:
         return None
-    return since if kind.window.end is None else exact
+    if kind.window.end is None:
+        return since
+    return exact if kind.buckets.end else daily
 
 
 def known_parameters(kind: ResourceKind) -> frozenset[str]:
@@ -377,6 +385,73 @@ def exact(read: Read) -> Page:
         )
         start += length
     return Page(items=items)
+
+
+# --- daily ----------------------------------------------------------------------------------------------
+
+
+def daily(read: Read) -> Page:
+    """
+    Return how many identities there were on each day between two instants, both included.
+
+    "from 2019-03-01 through 2019-04-01 (sample size of 32 days)": the day of the end is shown as well. `count`
+    is the number of identities now.
+
+    Raises:
+        Refusal: the filter is not accepted.
+    """
+    kind, window, buckets = read.kind, read.kind.window, read.kind.buckets
+    if window is None or window.end is None or buckets is None:
+        raise TypeError(f"{kind.kind} counts no days between two instants")
+    given = _once(read.filter(), window.start.attribute, window.end.attribute)
+    low, high = (instant_of(given[bound.attribute]).astimezone(UTC) for bound in (window.start, window.end))
+    if high < low:
+        raise invalid_filter(f"{window.end.attribute} is before {window.start.attribute}.")
+    day, items = low.replace(hour=0, minute=0, second=0, microsecond=0), []
+    while day <= min(high, read.now):
+        until = min(day + timedelta(days=1), read.now)
+        items.append(
+            {buckets.start: _text(day), "totalIdentities": read.environment.identities(to_ms(until))}
+        )
+        day += timedelta(days=1)
+    return Page(
+        items=items, totals={"count": read.environment.identities(to_ms(read.now)), "size": len(items)}
+    )
+
+
+# --- listing --------------------------------------------------------------------------------------------
+
+
+def listing(read: Read) -> Page:
+    """
+    Return what is there now and matches the filter, in pages where the endpoint takes a page size.
+
+    A page may be smaller than was asked for: "requested limits are not always honored" (Paging and ordering
+    collections). Positions are the number of the next record.
+
+    Raises:
+        Refusal: the filter, an option or the page size is not accepted.
+    """
+    kind = read.kind
+    tree = read.filter()
+    holds = predicate(tree, kind, {}) if tree else None
+    found = [dict(record) for record in read.records if holds is None or holds(record)]
+    rule = kind.page.limit
+    if rule is None:
+        return Page(items=found, totals=_totals(kind, found, found))
+    limit = min(_HONOURED, read.limit(_HONOURED, rule.maximum or read.settings.page_size))
+    start = int(read.position["from"]) if read.position else 0
+    shown = found[start : start + limit]
+    more = start + limit < len(found)
+    return Page(
+        items=shown, next={"from": start + limit} if more else None, totals=_totals(kind, found, shown)
+    )
+
+
+def _totals(kind: ResourceKind, found: Sequence[Any], shown: Sequence[Any]) -> dict[str, int]:
+    if kind.page.items is None:
+        return {}
+    return {"count": len(found), "size": len(shown)} if kind.page.count == "items" else {"size": len(shown)}
 
 
 def _text(instant: datetime) -> str:

@@ -250,6 +250,8 @@ def _disorder(page: Page, _kind: ResourceKind, _fault: Fault) -> Page:
 
 
 def _outside(page: Page, kind: ResourceKind, _fault: Fault) -> Page:
+    if kind.window is None:
+        return page
     strange = deepcopy(page.items[-1:])
     for item in strange:
         instant = item[kind.order_key]

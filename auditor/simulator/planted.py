@@ -10,6 +10,8 @@ from auditor.simulator import script
 from auditor.simulator.cast import ODDITIES, Cast, Happening, Named, digest, uuid
 from auditor.simulator.script import Deed
 
+VICTIM: Final = 1
+"""Number of the user whose password is tried again and again."""
 BURST: Final = 60
 """Failed password checks of one user, nine seconds apart."""
 _BURST_NEEDS: Final = 1000  # events; in a smaller log the burst would be most of it
@@ -71,7 +73,7 @@ def plant(key: object, cast: Cast, organization_id: str, now_ms: int, events: in
         fact: tuple(ids) for fact, ids in found.items() if fact not in {*ODDITIES, "burst"}
     }
     facts["oddities"] = {name: found[name][0] for name in ODDITIES if name in found}
-    facts["sprayed_user_id"] = cast.user(1).id if "burst" in found else ""
+    facts["sprayed_user_id"] = cast.user(VICTIM).id if "burst" in found else ""
     return Planted(tuple(records), facts)
 
 
@@ -124,7 +126,7 @@ def _oddities(cast: Cast) -> Iterator[_Seed]:
 
 
 def _burst(cast: Cast) -> Iterator[_Seed]:
-    victim = cast.user(1)
+    victim = cast.user(VICTIM)
     for second in range(0, BURST * 9, 9):
         yield _Seed(
             fact="burst", days=3.2 - second / 86_400, deed=_DRAWN[script.SIGN_ON_FAILED], target=victim

@@ -35,7 +35,7 @@ from auditor.simulator.tokens import FORM, OAuthError, Tokens
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from auditor.simulator.world import World
+    from auditor.simulator.world import Environment, World
 
 API_PATH: Final = "/v1"
 _TOKEN_PATH: Final = re.compile(r"/(?P<environment_id>[^/]+)/as/token")
@@ -132,7 +132,7 @@ def create_app(
 
     The interface stands below `/v1`; the token endpoint is `/{environment}/as/token`. The clock is read for
     every request: tokens expire and events age by it. Rates are measured by the computer's own time.
-    Descriptors of an organization, or without a window, get no endpoint yet.
+    A descriptor without a window gets an endpoint where the world has a collection at its path.
 
     Raises:
         ValueError: a rate of the settings can not be read.
@@ -163,7 +163,7 @@ class Simulator:
         self._routes = [
             _Route(kind, _path(kind), answers, known_parameters(kind))
             for kind in catalogue.values()
-            if kind.scope == "environment" and (answers := behaviour(kind))
+            if (kind.window is not None or world.serves(kind.path)) and (answers := behaviour(kind))
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -260,18 +260,16 @@ class Simulator:
         uses = int(fault.number) if fault else None
         if not self._tokens.accepts(call.request.headers.get("authorization", ""), call.now, uses):
             raise refusal.unauthorized()
-        route, environment_id = self._route(call.path)
+        route, identifiers = self._route(call.path)
         if route is None:
             raise refusal.not_found()
         if call.method not in route.methods:
             raise refusal.method_not_allowed(route.methods)
         if call.method == "POST" and not call.request.headers.get("content-type", "").startswith(_JSON):
             raise refusal.unsupported_media_type()
-        environment = self._world.environment(environment_id)
-        if environment is None or environment_id in self._settings.forbidden_environments:
-            raise refusal.forbidden()
+        environment = self._allowed(route.kind, identifiers)
         address = call.request.client.host if call.request.client else ""
-        self._limiter.admit(route.kind.rate, environment_id, address, time.monotonic())
+        self._limiter.admit(route.kind.rate, environment.id, address, time.monotonic())
         given = _posted(call.body, route) if call.method == "POST" else _once(call.query)
         parameters = {name: value for name, value in given.items() if name in route.parameters}
         cursor = parameters.pop("cursor", None)
@@ -294,16 +292,51 @@ class Simulator:
             parameters=parameters,
             position=position,
             most=max(1, int(few.number)) if few else None,
+            records=self._listed(route.kind, identifiers, parameters),
         )
         page = self._page(call, route, read, cursor)
         return Reply(200, {"content-type": _HAL}, json_body(self._document(call, read, page, cursor)))
 
-    def _route(self, path: str) -> tuple[_Route | None, str]:
-        """Return the endpoint that stands at a path, and the environment in it."""
+    def _route(self, path: str) -> tuple[_Route | None, Mapping[str, str]]:
+        """Return the endpoint that stands at a path, and the identifiers in it by their names."""
         for route in self._routes:
             if match := route.path.fullmatch(path):
-                return route, match["environment_id"]
-        return None, ""
+                return route, match.groupdict()
+        return None, {}
+
+    def _allowed(self, kind: ResourceKind, identifiers: Mapping[str, str]) -> Environment:
+        """
+        Return the environment that a request is about: the default one, where it is about the organization.
+
+        Raises:
+            Refusal: there is no such environment or organization, or no role of the client reaches it.
+        """
+        settings, world = self._settings, self._world
+        environment = world.environment(identifiers.get("environment_id", world.environment_id))
+        if (
+            environment is None
+            or environment.id in settings.forbidden_environments
+            or identifiers.get("organization_id", world.organization_id) != world.organization_id
+            or (settings.roles and not set(settings.roles) & set(kind.roles))
+        ):
+            raise refusal.forbidden()
+        return environment
+
+    def _listed(
+        self, kind: ResourceKind, identifiers: Mapping[str, str], parameters: Mapping[str, str]
+    ) -> Sequence[Mapping[str, Any]]:
+        """
+        Return the records of a collection, where an endpoint lists one.
+
+        Raises:
+            Refusal: there is no such collection, or a parameter of it is wrong.
+        """
+        if kind.window is not None:
+            return ()
+        records = self._world.collection(kind.path, identifiers, parameters)
+        if records is None:
+            raise refusal.not_found()
+        return records
 
     # --- pages ------------------------------------------------------------------------------------------
 
@@ -345,6 +378,8 @@ class Simulator:
                 links[name] = {"href": f"{url}?{_encoded({'cursor': onward})}"}
         if call.method == "GET" and (fault := self._strike(call, *faults.LINKS)):
             links["next"] = {"href": self._misled(fault, call, read, page, here)}
+        if read.kind.page.items is None:
+            return {**document, **(page.items[0] if page.items else {})}
         document["_embedded"] = {read.kind.page.items.rpartition(".")[2]: page.items}
         return {**document, **page.totals}
 
@@ -398,8 +433,10 @@ class Simulator:
 
 
 def _path(kind: ResourceKind) -> re.Pattern[str]:
-    steps = re.split(r"\{environment_id\}", kind.path)
-    return re.compile(re.escape(API_PATH) + "(?P<environment_id>[^/]+)".join(map(re.escape, steps)))
+    steps = (
+        f"(?P<{step[1:-1]}>[^/]+)" if step[:1] == "{" else re.escape(step) for step in kind.path.split("/")
+    )
+    return re.compile(re.escape(API_PATH) + "/".join(steps))
 
 
 def _once(query: Sequence[tuple[str, str]]) -> dict[str, str]:

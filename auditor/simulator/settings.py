@@ -41,6 +41,8 @@ class Settings:
     latency_s: float = 0.0
     gzip: bool = False
     """Compress answers for clients that accept it."""
+    roles: tuple[str, ...] = ()
+    """Administrator roles of the worker application; none: it may read everything."""
     forbidden_environments: tuple[str, ...] = ()
     """Environments that answer 403: no permission, or no licence."""
     faults: tuple[Fault, ...] = ()

@@ -91,6 +91,10 @@ class Tally:
         for newest_first in (self._active_ms, self._active_users, *self._times.values()):
             newest_first.reverse()
 
+    def last_active(self) -> dict[int, int]:
+        """Return when each user of the log was last active, in milliseconds since 1970, by the user's number."""
+        return dict(zip(self._active_users, self._active_ms, strict=True))
+
     def active(self, start: datetime, end: datetime) -> int:
         """Return how many different identities were active in a period."""
         low, high = to_ms(start), to_ms(end)

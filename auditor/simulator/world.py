@@ -12,14 +12,17 @@ from typing import Any, Final, Literal, Self
 
 from auditor.model.instant import format_instant
 from auditor.simulator.cast import Cast, digest, rng, uuid
+from auditor.simulator.directory import Directory
 from auditor.simulator.log import Entry, GeneratedLog, ListedLog, Log
-from auditor.simulator.planted import Planted, plant
-from auditor.simulator.rhythm import Rhythm, to_ms
+from auditor.simulator.organization import Organization
+from auditor.simulator.planted import VICTIM, Planted, plant
+from auditor.simulator.rhythm import Rhythm, from_ms, to_ms
 from auditor.simulator.tally import History, SignOns, Tally
 
 HOT_SPAN: Final = timedelta(days=14)
 """How far back `/activities` reads at once (admin documentation, "Audit parameters")."""
 
+_ENVIRONMENT: Final = "/environments/{environment_id}"
 _SANDBOX_PART: Final = 10  # the sandbox has a tenth of production's events
 
 
@@ -67,6 +70,9 @@ class Facts:
     oddities: dict[str, str] = field(default_factory=dict)
     """Events of odd but real shape, by what is odd."""
 
+    weaknesses: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of users, applications, keys and other things: identifiers of those with a weakness, by its name."""
+
 
 class Environment:
     """One environment: its audit log and its counts. Nothing is made before it is asked for."""
@@ -82,6 +88,8 @@ class Environment:
         self.id = environment_id
         self.name = name
         self.type = kind
+        self.directory: Directory | None = None
+        """Its people and configuration; absent in a world made from given records."""
         self._logs = logs
         self._history = history
 
@@ -106,6 +114,14 @@ class Environment:
     def active_identities(self, start: datetime, end: datetime) -> int:
         """Return how many different identities were active in a half-open period."""
         return self._tally.active(start, end)
+
+    def last_active(self) -> Mapping[int, int]:
+        """Return when each user was last active in the log, in milliseconds since 1970, by the user's number."""
+        return self._tally.last_active()
+
+    def identities(self, at_ms: int) -> int:
+        """Return how many users there are at an instant."""
+        return self.directory.identities(at_ms) if self.directory else 0
 
     def sign_ons(self, start: datetime, end: datetime) -> SignOns:
         """Return the sign-ons and password resets of a half-open period."""
@@ -134,6 +150,7 @@ class World:
         cast: Cast | None = None,
         planted: Planted | None = None,
         surge_month: str = "",
+        created: datetime | None = None,
     ) -> None:
         self.seed = seed
         self.now = now
@@ -143,6 +160,9 @@ class World:
         self._cast = cast
         self._planted = planted or Planted()
         self._surge_month = surge_month
+        self._organization = (
+            Organization(organization_id, self.environments, created, now) if created else None
+        )
 
     @classmethod
     def generate(cls, seed: int, events: int, now: datetime) -> Self:
@@ -164,17 +184,12 @@ class World:
         production_id = uuid(digest(seed, "production"))
         cast = Cast((seed, "production"), production_id, _users(events))
         planted = plant((seed, "planted"), cast, organization_id, rhythm.now_ms, events)
-        environments = [
-            _environment(
-                "Production", "PRODUCTION", (seed, "production"), cast, rhythm, events, planted.records
-            )
-        ]
         sandbox = Cast((seed, "sandbox"), uuid(digest(seed, "sandbox")), _users(events // _SANDBOX_PART))
-        environments.append(
-            _environment(
-                "Sandbox", "SANDBOX", (seed, "sandbox"), sandbox, rhythm, events // _SANDBOX_PART, ()
-            )
-        )
+        few = events // _SANDBOX_PART
+        environments = [
+            _environment("Production", "PRODUCTION", cast, rhythm, events, planted, organization_id),
+            _environment("Sandbox", "SANDBOX", sandbox, rhythm, few, Planted(), organization_id),
+        ]
         return cls(
             seed=seed,
             now=now,
@@ -183,6 +198,7 @@ class World:
             cast=cast,
             planted=planted,
             surge_month=rhythm.surge_month,
+            created=from_ms(rhythm.created_ms),
         )
 
     @classmethod
@@ -201,6 +217,32 @@ class World:
         environment = Environment(environment_id, "Given", "PRODUCTION", [ListedLog(records)])
         organization_id = uuid(digest(environment_id, "organization"))
         return cls(seed=None, now=now, organization_id=organization_id, environments=[environment])
+
+    def collection(
+        self, path: str, identifiers: Mapping[str, str], parameters: Mapping[str, str]
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """
+        Return the records of a collection; None where this tenant has none at such a path.
+
+        `path` holds names in braces, `identifiers` what stands there: `environment_id`, `organization_id`, and
+        `each` for a record of the collection before it. `parameters` are those of the request.
+        """
+        environment = self.environment(identifiers.get("environment_id", ""))
+        if environment is not None and environment.directory is not None:
+            return environment.directory.collection(
+                path.removeprefix(_ENVIRONMENT), identifiers.get("each", "")
+            )
+        if self._organization is None or "environment_id" in identifiers:
+            return None
+        return self._organization.collection(path, identifiers.get("each", ""), parameters)
+
+    def serves(self, path: str) -> bool:
+        """Tell whether this tenant has a collection at a path with names in braces."""
+        directory = self.environments[0].directory
+        return bool(
+            (directory and directory.serves(path.removeprefix(_ENVIRONMENT)))
+            or (self._organization and self._organization.serves(path))
+        )
 
     def environment(self, environment_id: str) -> Environment | None:
         """Return an environment by identifier; None where there is none."""
@@ -227,6 +269,7 @@ class World:
             admin_client_ids=tuple(client.id for client in clients[0]),
             other_client_ids=tuple(client.id for client in clients[1]),
             surge_month=self._surge_month,
+            weaknesses=environment.directory.weaknesses if environment.directory else {},
             **self._planted.facts,
         )
 
@@ -238,15 +281,24 @@ def _users(events: int) -> int:
 def _environment(
     name: str,
     kind: Literal["PRODUCTION", "SANDBOX"],
-    key: object,
     cast: Cast,
     rhythm: Rhythm,
     events: int,
-    planted: Sequence[Mapping[str, Any]],
+    planted: Planted,
+    organization_id: str,
 ) -> Environment:
-    log = GeneratedLog(key, cast, rhythm, events - len(planted))
+    log = GeneratedLog(cast.key, cast, rhythm, events - len(planted.records))
     # Serials below 0: what is planted stands before what is generated at the same millisecond. Nothing
     # planted makes an identity active, so its users need no numbers among those of the log.
-    logs: list[Log] = [log, ListedLog(planted, first_serial=-len(planted))]
+    logs: list[Log] = [log, ListedLog(planted.records, first_serial=-len(planted.records))]
     history = History(rhythm, log, cast.users) if log.events else None
-    return Environment(cast.environment_id, name, kind, logs, history)
+    environment = Environment(cast.environment_id, name, kind, logs, history)
+    environment.directory = Directory(
+        cast,
+        organization_id=organization_id,
+        created_ms=rhythm.created_ms,
+        now_ms=rhythm.now_ms,
+        signed_on=environment.last_active,
+        locked_user=VICTIM if planted.facts.get("sprayed_user_id") else None,
+    )
+    return environment

@@ -23,7 +23,7 @@ from auditor.model.environment import AuthMethod, Credentials, Environment
 from auditor.model.evidence import Failure, Page, QueryEnd
 from auditor.model.instant import format_instant
 from auditor.model.plan import Plan, PlannedQuery
-from auditor.model.query import CompiledCheck, CompiledQuery, Program, WindowRequest
+from auditor.model.query import SINGLE, CompiledCheck, CompiledQuery, Program, WindowRequest
 from auditor.model.resource import ResourceKind
 from auditor.model.secret import Secret
 from auditor.model.source import Address
@@ -106,15 +106,18 @@ def query(
         severity="medium",
         controls={},
         tags=(),
-        query=CompiledQuery(
-            resource=resource,
-            window=window,
-            include_partial=include_partial,
-            options={name: option.default for name, option in kind.options.items()} | dict(options or {}),
-            where=pushed,
-            pushed=pushed,
-            residual="",
-        ),
+        queries={
+            SINGLE: CompiledQuery(
+                resource=resource,
+                window=window,
+                include_partial=include_partial,
+                options={name: option.default for name, option in kind.options.items()} | dict(options or {}),
+                where=pushed,
+                pushed=pushed,
+                residual="",
+            )
+        },
+        bind={},
         expectations=(),
         remediation="",
         references=(),

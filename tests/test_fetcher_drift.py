@@ -1,0 +1,71 @@
+"""What is taken to be as documented without asking jsonschema is what jsonschema would take too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from auditor.fetcher import drift
+from auditor.fetcher.failures import FetchError
+from tests.pages import KINDS, event
+
+NAMES = st.sampled_from(["a", "b", "c"])
+INSTANTS = st.sampled_from(["2026-11-21T09:00:00Z", "2026-11-21", "2019-02-31", "yesterday", ""])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 3) | st.floats(-1, 1) | st.just("text") | INSTANTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+TYPES = ["object", "array", "string", "integer", "number", "boolean", "null"]
+
+
+def _schemas(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": st.sampled_from(TYPES) | st.lists(st.sampled_from(TYPES), min_size=1, unique=True),
+            "properties": st.dictionaries(NAMES, inner, max_size=3),
+            "required": st.lists(NAMES, unique=True, max_size=2),
+            "additionalProperties": st.booleans() | inner,
+            "items": inner,
+            "format": st.just("date-time"),
+            "enum": st.lists(VALUES, min_size=1, max_size=3),
+            "minimum": st.integers(-1, 1),
+            "description": st.just("What it is."),
+        },
+    )
+
+
+SCHEMAS = st.recursive(st.just({}) | st.builds(lambda name: {"type": name}, st.sampled_from(TYPES)), _schemas)
+
+
+@settings(max_examples=300, deadline=None)
+@given(schema=SCHEMAS, value=VALUES)
+def test_what_surely_keeps_a_schema_is_valid(schema: dict[str, Any], value: Any):
+    judge = Draft202012Validator(schema, format_checker=drift._FORMATS)
+    assert not drift.surely_keeps(schema)(value) or judge.is_valid(value)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    changes=st.dictionaries(
+        st.sampled_from(["id", "recordedAt", "action", "actors", "resources", "tags"]), VALUES, max_size=3
+    )
+)
+def test_a_record_is_refused_exactly_where_jsonschema_refuses_it(changes: dict[str, Any]):
+    schema = KINDS["activities"].item
+    record = event(1, **changes)
+    if Draft202012Validator(schema, format_checker=drift._FORMATS).is_valid(record):
+        drift.Shape(schema).check(record, 1)
+    else:
+        with pytest.raises(FetchError, match="Record 1 of a page"):
+            drift.Shape(schema).check(record, 1)
+
+
+def test_an_ordinary_event_needs_no_judge():
+    """Or a page of a thousand would keep everything else waiting for a sixth of a second."""
+    assert drift.surely_keeps(KINDS["activities"].item)(event(1))
