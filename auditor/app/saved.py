@@ -93,32 +93,27 @@ class SavedPlan:
 
 def saved_plan(job: Job) -> Checked[SavedPlan]:
     """Return the plan that a job names instead of policies; None where it names none."""
-    path = job.folder / job.paths[0] if len(job.paths) == 1 else None
-    if path is None or not _is_json(path):
+    document = _document(job.folder / job.paths[0]) if len(job.paths) == 1 else None
+    if document is None:
         return Checked(None)
     file = job.paths[0]
-    try:
-        document = parse_json(path.read_bytes())
-        version = document.get("format_version") if isinstance(document, dict) else None
-        schema = json.loads(config.shipped("schemas", "plan.schema.json").read_text("utf-8"))
-        flaw = next(Draft202012Validator(schema).iter_errors(document), None)
-    except (OSError, ValueError) as error:
-        return Checked(None, (_unreadable(file, str(error)),))
+    schema = json.loads(config.shipped("schemas", "plan.schema.json").read_text("utf-8"))
+    flaw = next(Draft202012Validator(schema).iter_errors(document), None)
     if flaw is not None:
-        what = f"format_version {version}" if version not in (None, "1.0") else flaw.message[:200]
-        return Checked(None, (_unreadable(file, what),))
+        return Checked(None, (_unreadable(file, flaw.message[:200]),))
     return Checked(SavedPlan(file, document))
 
 
-def _is_json(path: Path) -> bool:
-    """Tell whether a file holds JSON rather than a policy, by its first character."""
+def _document(path: Path) -> dict[str, Any] | None:
+    """Return the JSON document of a file that is no policy: every policy has a version, documents have a format's."""
     try:
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
-            return False
-        with path.open("rb") as stream:
-            return stream.read(64).lstrip().startswith(b"{")
-    except OSError:
-        return False
+            return None
+        data = path.read_bytes()
+        document = parse_json(data) if data.lstrip().startswith(b"{") else None
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and "format_version" in document else None
 
 
 def _unreadable(file: str, reason: str) -> Diagnostic:

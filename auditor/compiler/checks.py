@@ -270,7 +270,7 @@ class _Compiler:
     def _given(self, expectation: CompiledExpectation) -> Given:
         lists = self._lists(expectation.on_empty)
         if expectation.over is None:
-            return together(lists)
+            return together(lists) if expectation.form == "that" else ANYTHING
         if expectation.form == "every":
             return self._record(expectation.over)
         return lists.get(expectation.over, ANYTHING)
