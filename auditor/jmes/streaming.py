@@ -27,7 +27,6 @@ from auditor.jmes import closures
 from auditor.jmes.building import Builder
 from auditor.jmes.compilation import ensure_ready
 from auditor.jmes.folds import (
-    Batch,
     Column,
     Count,
     CountBy,
@@ -218,7 +217,7 @@ class Stream:
             items = produced[stage]
             if items:
                 try:
-                    fold.add(state.parts[number], Batch(key, items, record, left_open))
+                    fold.add(state.parts[number], (key, items, record, left_open))
                 except RecursionError:
                     state.troubles[number].fail((key, 0), too_deep())
 
