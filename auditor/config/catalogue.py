@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from auditor.config import documents
-from auditor.config.descriptors import lint, refused_path
+from auditor.config.descriptors import Flaw, lint, lint_holders, refused_path
 from auditor.config.files import read_text
 from auditor.config.request import Reading
 from auditor.model.resource import ResourceKind
@@ -50,6 +50,7 @@ def own_kinds(paths: Sequence[str], reading: Reading) -> dict[str, ResourceKind]
     A kind may not take the name of a shipped one, contradict itself, or read a path that answers with secrets.
     """
     kinds: dict[str, ResourceKind] = {}
+    places: dict[str, Address] = {}
     before = len(reading.problems)
     for file in paths:
         kind = reading.document(ResourceKind, reading.folder / file, file)
@@ -73,12 +74,20 @@ def own_kinds(paths: Sequence[str], reading: Reading) -> dict[str, ResourceKind]
                 address=here.at("path"),
             )
         for flaw in lint(kind):
-            reading.problem(
-                "resource.incoherent",
-                "Resource kind contradicts itself",
-                flaw.detail,
-                help=flaw.help or "See: auditor schema resource",
-                address=here.at(*flaw.route),
-            )
+            _incoherent(flaw, here, reading)
         kinds[kind.kind] = kind
+        places[kind.kind] = here
+    for kind in kinds.values():
+        for flaw in lint_holders(kind, {**shipped_kinds(), **kinds}):
+            _incoherent(flaw, places[kind.kind], reading)
     return kinds if len(reading.problems) == before else None
+
+
+def _incoherent(flaw: Flaw, here: Address, reading: Reading) -> None:
+    reading.problem(
+        "resource.incoherent",
+        "Resource kind contradicts itself",
+        flaw.detail,
+        help=flaw.help or "See: auditor schema resource",
+        address=here.at(*flaw.route),
+    )
