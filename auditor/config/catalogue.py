@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 
 from auditor.config import documents
 from auditor.config.descriptors import Flaw, lint, lint_holders, refused_path
-from auditor.config.files import read_text
+from auditor.config.files import read_text, shipped
 from auditor.config.request import Reading
 from auditor.model.resource import ResourceKind
 from auditor.model.source import Address
-
-
-def shipped(*parts: str) -> Path:
-    """
-    Return a file or folder that ships with the program, such as `shipped("schemas", "resources")`.
-
-    In an installed program it lies inside the package; in a checkout beside it.
-    """
-    package = Path(str(files("auditor")))
-    inside = package.joinpath("_shipped", *parts)
-    return inside if inside.exists() else package.parent.joinpath(*parts)
 
 
 @cache
