@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
-NAMES = ("startup", "validate")
+NAMES = sorted(
+    path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if "\ndef run(" in path.read_text("utf-8")
+)
 
 
 def main() -> int:
@@ -17,7 +20,7 @@ def main() -> int:
         return 1
     for name in words or NAMES:
         module = import_module(f"benchmarks.{name}")
-        print(f"\n{module.__doc__.strip().splitlines()[0]}\n")
+        print(f"\n{(module.__doc__ or name).strip().splitlines()[0]}\n")
         module.run(full="--full" in sys.argv)
     return 0
 

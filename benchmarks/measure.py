@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 
 
-def processes(
-    commands: Mapping[str, Sequence[str]], rounds: int, **options: object
-) -> dict[str, list[float]]:
-    """Run commands in turn and return the wall seconds of each, round by round, after one warm-up."""
+def process(command: Sequence[str], **environ: str) -> Callable[[], None]:
+    """Return a call that runs a command; modules keep their bytecode, as those of installed programs do."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
-    def runner(command: Sequence[str]) -> Callable[[], None]:
-        def run() -> None:
-            subprocess.run(command, check=True, capture_output=True, **options)  # type: ignore[call-overload]
+    def run() -> None:
+        subprocess.run(command, check=True, capture_output=True, env={**inherited, **environ})
 
-        return run
-
-    return functions({name: runner(command) for name, command in commands.items()}, rounds)
+    return run
 
 
 def functions(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

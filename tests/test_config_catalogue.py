@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from auditor.config import PROJECT_FILE, shipped, shipped_kinds, yaml
-from auditor.config import catalogue as config_catalogue
+from auditor.config import files as config_files
 from auditor.config.descriptors import lint
 from auditor.model.diagnostic import Checked
 from auditor.model.project import Project
@@ -197,13 +197,13 @@ def test_a_kind_that_is_not_there_is_a_mistake(tmp_path):
 
 def test_what_ships_lies_in_the_installed_package_or_beside_it(tmp_path, monkeypatch):
     assert shipped("schemas", "resources") == ROOT / "schemas" / "resources"
-    monkeypatch.setattr(config_catalogue, "files", lambda _: tmp_path)
+    monkeypatch.setattr(config_files, "PACKAGE", tmp_path)
     (tmp_path / "_shipped" / "schemas").mkdir(parents=True)
     assert shipped("schemas") == tmp_path / "_shipped" / "schemas"
 
 
 def test_a_broken_installation_is_told_as_such(tmp_path, monkeypatch):
-    monkeypatch.setattr(config_catalogue, "files", lambda _: tmp_path)
+    monkeypatch.setattr(config_files, "PACKAGE", tmp_path)
     (tmp_path / "_shipped" / "schemas" / "resources").mkdir(parents=True)
     (tmp_path / "_shipped" / "schemas" / "resources" / "x.yaml").write_text("version: 1\n")
     with pytest.raises(RuntimeError, match="a shipped resource kind is broken"):

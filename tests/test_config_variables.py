@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from auditor import app
 from auditor.config import PROJECT_FILE, Request, load, yaml
-from auditor.config.variables import AUTOMATIC_FILES, ENVIRONMENT_PREFIX, VARIABLES_FILE
+from auditor.config.request import AUTOMATIC_FILES, VARIABLES_FILE
+from auditor.config.variables import ENVIRONMENT_PREFIX
 from auditor.model.diagnostic import Checked
 from auditor.model.project import Project
 from auditor.model.value import Value

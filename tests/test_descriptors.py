@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from auditor.config import shipped_kinds, yaml
-from auditor.config.descriptors import lint, refused_path
+from auditor.config.descriptors import lint, lint_holders, refused_path
 from auditor.model.instant import Duration
 from auditor.model.resource import Attribute, Filter, ResourceKind, Shape, field, fields, value_at
 from tests.support import ROOT, SHARED, needs_shared
@@ -50,7 +50,7 @@ def test_the_seed_endpoints_are_described():
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.kind)
 def test_a_kind_does_not_contradict_itself(kind):
     """Paths exist, names are unique, shapes and windows name attributes that can do it, periods are complete."""
-    assert list(lint(kind)) == []
+    assert [*lint(kind), *lint_holders(kind, KINDS)] == []
     assert refused_path(kind) == ""
 
 
@@ -187,6 +187,49 @@ def test_a_recorded_answer_is_as_the_kind_describes_it(name):
 def test_a_kind_reads_what_belongs_to_its_scope_and_no_secret(scope, path, allowed):
     """So that no file of a merge request makes the auditor read another environment's records."""
     kind = KINDS["groups"].model_copy(update={"scope": scope, "path": path})
+    assert (refused_path(kind) == "") == allowed
+
+
+@pytest.mark.parametrize(
+    ("changes", "route", "why"),
+    [
+        ({}, None, ""),
+        ({"resource": "usres"}, ("for_each", "resource"), 'no resource kind "usres"'),
+        ({"resource": "activities"}, ("for_each", "resource"), "for a window of time"),
+        ({"resource": "sign_on_policy_actions"}, ("for_each", "resource"), "once for each"),
+        ({"field": "externalId"}, ("for_each", "field"), 'need not have "externalId"'),
+        ({"keep": ["id", "usernmae"]}, ("for_each", "keep", 1), 'no field "usernmae"'),
+        ({"keep": ["id", "title"]}, ("for_each", "keep", 1), 'no field "user.title"'),
+        ({"field": "username"}, ("identity",), "could have one identity"),
+    ],
+)
+def test_a_kind_that_is_read_for_each_of_another_fits_that_one(changes, route, why):
+    kind = KINDS["user_role_assignments"]
+    assert kind.for_each
+    changed = kind.model_copy(update={"for_each": kind.for_each.model_copy(update=changes)})
+    flaws = [(flaw.route, flaw.detail) for flaw in lint_holders(changed, KINDS)]
+    if route is None:
+        assert flaws == []
+    else:
+        assert [detail for where, detail in flaws if where == route and why in detail]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/environments/{environment_id}/users/{each}/roleAssignments", True),
+        ("/environments/{environment_id}/{each}", True),
+        ("/environments/{environment_id}/users/roleAssignments", False),
+        ("/environments/{environment_id}/users/{each}/{each}", False),
+        ("/environments/{environment_id}/users/{each}x/roleAssignments", False),
+        ("/environments/{each}/users", False),
+        ("/environments/{environment_id}/users/{each}/password", False),
+        ("/environments/{environment_id}/applications/{each}/secret", False),
+        ("/environments/{environment_id}/gateways/{each}/credentials", False),
+    ],
+)
+def test_what_is_read_for_each_record_of_another_kind_stands_below_it_and_is_no_secret(path, allowed):
+    kind = KINDS["user_role_assignments"].model_copy(update={"path": path})
     assert (refused_path(kind) == "") == allowed
 
 

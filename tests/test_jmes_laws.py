@@ -150,6 +150,12 @@ def parsed(text: str) -> Any:
 @example("to_number(@)", "1_000")
 @example("to_string(@)", ["é", "\ud800", -0.0])
 @example("[a b] | contains(@ `1`)", {"a": 1})
+@example("[0][1:][*]", [[None, {}]])
+@example("[0][0:].a", [[None, {"a": 1}]])
+@example("(a[0])[:2][0:][0]", {"a": [[None, 1]]})
+@example("a.b[0][::-1] | [0]", {"a": {"b": [[None, 1]]}})
+@example("a[1:][0]", {"a": [1, [2]]})
+@example("a[*][0][1:]", {"a": [[[1, None, 2]]]})
 def test_search_finds_what_jmespath_finds_or_both_are_errors(text, value):
     assert found(text, value) == oracle(text, value)
 
@@ -167,6 +173,11 @@ def test_search_finds_what_jmespath_finds_or_both_are_errors(text, value):
 @example("(a || b) || c && (d || e)")
 @example("(a | b) | c")
 @example("a[][*][].b[]")
+@example("a[0][1:].b[1:]")
+@example("(a[0] | @)[1:]")
+@example("(a[0][1:])[*]")
+@example("a.b[0][1:][2:][0]")
+@example("[0][:1]")
 @example('`"\\u0060 ${`'.replace("${", "$${"))
 def test_a_canonical_text_is_the_same_expression_and_stays_as_it_is(text):
     node = parsed(text)

@@ -8,11 +8,17 @@ import pickle
 from collections import Counter
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from auditor.jmes import EvaluationError, Missing, Undecided, compile, stream  # noqa: A004
+from auditor.jmes import EvaluationError, Missing, Undecided, compile, parse, stream  # noqa: A004
 from auditor.jmes.functions import AS_OF
+from auditor.model.diagnostic import Mistake
+from auditor.model.value import Value
+from tests.support import needs_shared
+from tests.test_jmes_compliance import CODES, cases
+from tests.test_jmes_functions import cases as function_cases
 from tests.test_jmes_laws import conditions, is_exact, parsed, partial_records, texts, values
 
 bounded = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
@@ -179,13 +185,310 @@ records_of_audits = st.builds(
 )
 
 
-@settings(bounded, max_examples=600)
+@settings(bounded, max_examples=250)
 @given(wholes(), st.lists(records_of_audits, max_size=6), st.randoms(use_true_random=False))
 def test_of_what_audits_ask(text, records, random):
     assert_same(parsed(text), records, random)
 
 
-@settings(bounded, max_examples=600)
+@settings(bounded, max_examples=250)
 @given(texts, st.lists(values, max_size=6), st.randoms(use_true_random=False))
 def test_of_every_expression_on_lists_of_anything(text, records, random):
     assert_same(parsed(text), records, random, (False, True, None) if is_exact(text) else (False, True))
+
+
+@bounded
+@given(
+    st.lists(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False)), max_size=12),
+    st.randoms(use_true_random=False),
+)
+@example([0.1, 0.2, 0.3], None)
+@example([1e308, 1e308, -1e308], None)
+def test_of_sums_which_no_order_of_adding_changes(numbers, random):
+    assume(random is not None or numbers)
+    for text in ("sum(@)", "avg(@)", "max(@)", "min(@)", "[].{n: @} | sum([].n)"):
+        node = parse(text)
+        parts = (
+            split(numbers, random) if random else [[(number, item)] for number, item in enumerate(numbers)]
+        )
+        assert streamed(node, parts, select=False) == whole(node, numbers, select=False)
+
+
+@settings(bounded, max_examples=150)
+@given(wholes(), st.lists(records_of_audits, min_size=3, max_size=7), st.randoms(use_true_random=False))
+def test_merging_is_associative_and_commutative(text, records, random):
+    reducer = stream(parsed(text), as_of=AS_OF)
+    parts = [part for part in split(records, random) if part]
+    states = []
+    for part in parts:
+        states.append(reducer.initial())
+        for key, record in part:
+            reducer.step(states[-1], key, record)
+
+    def result(order: list[int], *, from_the_left: bool) -> Any:
+        found = [copy.deepcopy(states[number]) for number in order]
+        while len(found) > 1:
+            if from_the_left:
+                found[:2] = [reducer.merge(found[0], found[1])]
+            else:
+                found[-2:] = [reducer.merge(found[-2], found[-1])]
+        try:
+            reduced = reducer.finish(found[0])
+        except EvaluationError as error:
+            return problem(error)
+        return told(reduced.result), reduced.undecided, Counter(reduced.operands), reduced.records
+
+    order = list(range(len(states)))
+    expected = result(order, from_the_left=True)
+    assert result(order, from_the_left=False) == expected
+    assert result(random.sample(order, len(order)), from_the_left=True) == expected
+    assert result(random.sample(order, len(order)), from_the_left=False) == expected
+
+
+def test_finishing_changes_nothing_so_that_more_records_can_follow():
+    reducer = stream(parse("[length(@), max(@), [-1], unique(@), sum(@)]"))
+    state = reducer.initial()
+    for number in range(1, 4):
+        reducer.step(state, number, number)
+        expected = [number, number, number, list(range(1, number + 1)), sum(range(number + 1))]
+        assert reducer.finish(state).result == reducer.finish(state).result == expected
+
+
+# --- the tables and the suite
+
+
+def as_records(given_value: Any) -> list[Any]:
+    """Return the records of a case; a case on something else is one on a list of it."""
+    return given_value if isinstance(given_value, list) else [given_value]
+
+
+@pytest.mark.parametrize("case", [case.values[1] for case in function_cases()], ids=lambda c: c["expression"])
+def test_of_every_case_of_every_function(case):
+    try:
+        node = parse(case["expression"])
+    except Mistake:
+        return  # refused before anything is evaluated
+    records = as_records(case.get("given"))
+    for parts in (
+        [list(enumerate(records))],
+        [[(number, record)] for number, record in reversed(list(enumerate(records)))],
+    ):
+        for select in (False, True, None):
+            assert streamed(node, parts, select) == whole(node, copy.deepcopy(records), select)
+
+
+@needs_shared
+@settings(bounded, max_examples=3)
+@pytest.mark.parametrize(
+    ("given_value", "case"), [c for c in cases("result") if isinstance(c.values[0], list)]
+)
+@given(random=st.randoms(use_true_random=False))
+def test_a_stream_gives_what_the_suite_of_jmespath_says(given_value, case, random):
+    result, *_ = streamed(parse(case["expression"]), split(given_value, random), select=None)
+
+    assert json.loads(result) == case["result"]
+
+
+@needs_shared
+@settings(bounded, max_examples=1)
+@pytest.mark.parametrize(("given_value", "case"), cases("result"))
+@given(random=st.randoms(use_true_random=False))
+def test_a_stream_decides_of_documents_of_the_suite_what_the_list_decides(given_value, case, random):
+    assert_same(parse(f"[].[{case['expression']}]"), as_records(given_value) * 2, random)
+
+
+@needs_shared
+@pytest.mark.parametrize(("given_value", "case"), cases("result"))
+def test_a_stream_finds_in_a_record_what_the_suite_of_jmespath_says(given_value, case):
+    parts = [[(2, None)], [(1, given_value)]]
+
+    result, *_ = streamed(parse(f"[0] | ({case['expression']})"), parts, select=None)
+
+    assert json.loads(result) == case["result"]
+
+
+def finish(text: str, records: list[Any]) -> Any:
+    reducer = stream(parse(text), select=None)
+    state = reducer.initial()
+    for key, record in enumerate(records):
+        reducer.step(state, key, record)
+    return reducer.finish(state)
+
+
+@needs_shared
+@pytest.mark.parametrize(("given_value", "case"), cases("error"))
+def test_a_stream_is_the_error_that_the_suite_of_jmespath_says(given_value, case):
+    with pytest.raises(Mistake) as raised:
+        finish(f"[0] | ({case['expression']})", [given_value])
+
+    assert raised.value.code == CODES[case["error"]]
+
+
+# --- what streams, and what does not
+
+STREAMS = (
+    "`true`",
+    "length(@) > `3`",
+    "length([?a == 'x'].b[]) == `0`",
+    "![?a]",
+    "[?a] == `[]`",
+    "[?a] && `true`",
+    "count_by([?a], &b)[?count > `10`].key",
+    "[?a] | {n: length(@), last: [-1].at, by: count_by(@, &b), worst: max_by(@, &c).d, first: [:20]}",
+    "rate_max([?a], &b, &at, '10m')[?count > `5`]",
+    "max_gap(@, &at).seconds < `3600`",
+    "sum([].n) <= `10` || avg([].n) < `2` || contains([].s, 'x')",
+    "[-1].at",
+    "map(&length(a), @) | max(@)",
+    "unique([].a) | length(@)",
+    "to_array([?a]) | type(@)",
+)
+COLLECTS = {
+    "@": [("@", "it is the result, which is the list itself")],
+    "[?a]": [("[?a]", "it is the result, which is the list itself")],
+    "[?a] | sort_by(@, &b)[0]": [("@", "sort_by is a function of the whole list")],
+    "length(sort([].a))": [("[].a", "sort is a function of the whole list")],
+    "group_by(@, &a)": [("@", "group_by is a function of the whole list")],
+    "contains([].a, @[0].b)": [("[].a", "contains is a function of the whole list")],
+    "[?a] || `1`": [("[?a]", "its value is needed as a list")],
+    "@[2:]": [("@", "a slice without an end near its start needs every element")],
+    "[[?a], length(@)]": [("[?a]", "its value is needed as a list")],
+    "@[200000]": [("@", "too many of its elements are needed")],
+}
+
+
+@pytest.mark.parametrize("text", STREAMS)
+def test_what_streams_says_so_and_keeps_no_records(text):
+    reducer = stream(parse(text), max_items=25)
+    assert reducer.streams
+    assert not reducer.collects
+    state, sizes = reducer.initial(), []
+    for number in range(600):
+        record = {"a": ["x", "y"][number % 2], "b": number % 3, "c": number % 7, "n": 1, "s": "t"}
+        at = f"2026-11-21T{number % 24:02}:00:00Z"
+        reducer.step(state, number, {**record, "at": at, "d": number, "text": "long" * 100})
+        if number in (299, 599):
+            sizes.append(len(pickle.dumps(state)))
+
+    reducer.finish(state)
+    assert sizes[1] < sizes[0] + 300 * 16  # instants are kept, records are not
+
+
+@pytest.mark.parametrize("text", COLLECTS)
+def test_what_does_not_stream_says_what_it_collects_and_why(text):
+    reducer = stream(parse(text))
+
+    assert not reducer.streams
+    assert [tuple(collected) for collected in reducer.collects] == COLLECTS[text]
+
+
+def reduced(text: str, records: list[Any], **bounds: int) -> Any:
+    parts = [[(number, record)] for number, record in enumerate(records)]
+    return streamed(parse(text), parts, select=False, **bounds)
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds", "most", "what"),
+    [
+        ("sort_by(@, &n)[0].n == `0`", {"max_items": 5}, 5, "@ has more than 5 items"),
+        ("[?n >= `0`]", {"max_items": 5}, 5, "[?n >= `0`] has more than 5 items"),
+        ("length(unique([].n)) > `0`", {"max_groups": 5}, 5, "unique([].n) has more than 5 different items"),
+        ("count_by(@, &n)", {"max_groups": 5}, 5, "count_by(@, &n) has more than 5 keys"),
+        ("rate_max(@, &n, &at, '1h')", {"max_groups": 5}, 5, "has more than 5 keys or"),
+        ("rate_max(@, &'x', &at, '1h')", {"max_instants": 5}, 5, "keys or 5 instants"),
+        ("max_gap(@, &at)", {"max_instants": 5}, 5, "keys or 5 instants"),
+    ],
+)
+def test_a_part_that_keeps_more_than_its_bound_is_an_error_and_never_cut(text, bounds, most, what):
+    records = [{"n": number, "at": f"2026-11-21T0{number}:00:00Z"} for number in range(8)]
+
+    assert reduced(text, records[:most], **bounds) == reduced(text, records[:most])
+    for count in (most + 1, most + 3):
+        code, summary, detail, help_, _ = reduced(text, records[:count], **bounds)
+        assert code == "evaluation.too-many"
+        assert summary == "the list is too long"
+        assert what in detail
+        assert help_
+
+
+def test_a_bound_holds_only_where_the_part_is_needed():
+    """An error is a value until the finished expression asks for it."""
+    records = [{"n": number} for number in range(8)]
+    text = "length(@) > `3` || sort_by(@, &n)[0].n == `0`"
+
+    assert reduced(text, records, max_items=2)[0] == "true"
+    assert reduced(text.replace("`3`", "`9`"), records, max_items=2)[0] == "evaluation.too-many"
+
+
+def test_an_error_of_a_record_matters_only_where_the_part_is_needed():
+    records = [{"n": 1}, {"n": "a"}, {"n": 2}]
+
+    assert reduced("length(@) == `3` || sum([].n) > `0`", records)[0] == "true"
+    code, _, detail, *_ = reduced("length(@) == `4` || sum([].n) > `0`", records)
+    assert code == "jmes.type-error"
+    assert detail == "numbers of sum is [].n: each element must be a number, and one is a string"
+
+
+def test_the_first_error_in_the_order_of_the_list_is_told_whichever_came_first():
+    node = parse("[?n > `1`] | length(@)")
+    parts: list[list[tuple[Any, Any]]] = [[(3, {"n": True})], [(2, {"n": "a"}), (1, {"n": 5})]]
+
+    for given_parts in (parts, parts[::-1]):
+        code, _, detail, *_ = streamed(node, given_parts, select=False)
+        assert code == "jmes.type-error"
+        assert detail.startswith("n is a string")
+
+
+def test_a_record_that_two_filters_leave_open_is_one_record():
+    records = [{"a": 1}, {"b": 1}, {}]
+    text = "[length([?a == `1`]), length([?b == `1`]), length(sort_by([?a == `1`], &a))]"
+
+    _, undecided, operands, left_open = reduced(text, records)
+
+    assert undecided == 6
+    assert sorted((operand.text, count) for operand, count in operands.items()) == [
+        ("a", 2),
+        ("a", 2),
+        ("b", 2),
+    ]
+    assert left_open == 3
+
+
+def test_a_filter_that_is_not_asked_leaves_nothing_open():
+    records = [{"a": 1}, {}]
+
+    assert reduced("length(@) == `2` || length([?a == `1`]) == `1`", records) == ("true", 0, Counter(), 0)
+    assert reduced("length(@) == `3` || length([?a == `1`]) == `1`", records)[3] == 1
+
+
+def test_an_expression_that_cannot_be_evaluated_yet_does_not_become_a_stream():
+    for text, code in (
+        ("[?a == ${bind.x}]", "jmes.unresolved-placeholder"),
+        ("age_days(@)", "jmes.no-clock"),
+    ):
+        with pytest.raises(Mistake) as raised:
+            stream(parse(text))
+        assert raised.value.code == code
+
+
+def test_placeholders_are_values_as_in_any_expression():
+    known = {"var.x": Value("a"), "var.none": Value(None)}
+    for text in ("contains([].n, ${var.x})", "contains([].n, ${var.none})", "[?n == ${var.x}]"):
+        node, records = parse(text, known), [{"n": "a"}, {"n": 1}]
+        parts = [list(enumerate(records))]
+        assert streamed(node, parts, select=False) == whole(node, records, select=False)
+
+
+def test_a_record_that_nests_too_deep_is_an_error_of_the_part_that_looks_at_it():
+    deep: Any = []
+    for _ in range(20_000):
+        deep = [deep]
+    reducer = stream(parse("[length(@), length(unique(@))]")), stream(parse("length(@)"))
+    states = [each.initial() for each in reducer]
+    for each, state in zip(reducer, states, strict=True):
+        each.step(state, 1, deep)
+
+    assert reducer[1].finish(states[1]).result == 1
+    with pytest.raises(EvaluationError) as raised:
+        reducer[0].finish(states[0])
+    assert raised.value.code == "jmes.too-large"

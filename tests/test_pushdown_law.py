@@ -368,7 +368,9 @@ RULES = {name: cache(scim.rules(KINDS[name])) for name in FILTERED}
 FILTERS = {name: filters_of(KINDS[name], RECORDS[name]) for name in FILTERED}
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_over_http_the_server_answers_every_record_that_a_filter_selects(data, tenant, population):
     kind, records = population

@@ -38,7 +38,7 @@ def checks() -> dict[str, Any]:
         made[f"{name}-fails"] = check(name, case["fails"], **query)
         if KINDS[name].window is None:
             made[f"{name}-empty"] = check(
-                name, "none", **query | {"where": f'{KINDS[name].identity[-1]} eq "{NOBODY}"'}
+                name, "none", **query | {"where": f'{KINDS[name].identity[0]} eq "{NOBODY}"'}
             )
     return {identifier.replace("_", "-"): made[identifier] for identifier in made}
 

@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from auditor.simulator import Settings, World
-from tests.test_simulator import CATALOGUE, NOW, WORLD, Client, records, simulated
+from tests.test_simulator import CATALOGUE, NOW, WORLD, Client, instant, records, simulated
 from tests.test_simulator_world import EVENTS
 
 INVENTORIES = [
@@ -225,3 +225,83 @@ def test_a_worker_application_reads_what_its_roles_allow():
         assert client.get("users").status_code == 200
         assert client.get("applications").status_code == 403
         assert above(client, f"{ORGANIZATION}/licenses").status_code == 200
+
+
+# --- collections of each record -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", ["users", "groups", "applications"])
+def test_each_holder_has_its_own_roles(client, endpoint):
+    schema = next(
+        kind.item
+        for kind in CATALOGUE.values()
+        if kind.path.endswith(f"/{endpoint}/{{each}}/roleAssignments")
+    )
+    roles = {}
+    for holder in listed(endpoint)[:30]:
+        answer = client.get(f"{endpoint}/{holder['id']}/roleAssignments").json()
+        roles[holder["id"]] = {record["role"]["id"] for record in records(answer)}
+        for record in records(answer):
+            assert set(schema["required"]) - set(record) <= {"user", "group", "application"}
+            assert record["_links"]["self"]["href"].startswith("https://api.pingone.example/v1/")
+    assert any(roles.values())
+    assert not all(roles.values())
+
+
+def test_the_grants_of_the_log_are_there():
+    """Who was made an administrator of the organization in the log, is one."""
+    granted = {
+        event["resources"][0]["id"]
+        for event in EVENTS
+        if event["id"] in WORLD.facts.organization_admin_grants
+    }
+    organization_admins = {
+        user["id"]
+        for user in listed("users")
+        for assignment in listed("users/{each}/roleAssignments", each=user["id"])
+        if assignment["scope"] == {"type": "ORGANIZATION", "id": WORLD.organization_id}
+    }
+    assert organization_admins == granted != set()
+
+
+@pytest.mark.parametrize("endpoint", ["users", "groups", "applications", "signOnPolicies"])
+def test_nobody_has_nothing(client, endpoint):
+    below = "actions" if endpoint == "signOnPolicies" else "roleAssignments"
+    assert client.get(f"{endpoint}/{PRODUCTION}/{below}").status_code == 404
+    assert client.get(f"{endpoint}/{below}").status_code == 404
+
+
+def test_a_licence_counts_identities_from_its_first_day_to_now(client):
+    ended, active = sorted(
+        records(above(client, f"{ORGANIZATION}/licenses").json()),
+        key=lambda found: found["status"] == "ACTIVE",
+    )
+    counts = f"{ORGANIZATION}/licenses/{active['id']}/metrics/activeIdentityCounts"
+    months = records(above(client, counts, aggregatedBy="calendarMonth").json())
+    years = records(above(client, counts, aggregatedBy="licenseYear").json())
+    assert months[0]["startDate"] == years[0]["startDate"] == active["beginsAt"]
+    assert [len(months), len(years)] == [25, 3]
+    assert instant(months[-1]["endDate"]) == NOW
+    assert max(month["value"] for month in months[:12]) <= years[0]["value"]
+    surge = next(month for month in months if month["startDate"].startswith(WORLD.facts.surge_month))
+    assert surge["value"] == max(month["value"] for month in months)
+    ended_counts = f"{ORGANIZATION}/licenses/{ended['id']}/metrics/activeIdentityCounts"
+    assert records(above(client, ended_counts, aggregatedBy="calendarMonth").json()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "code"), [({}, "REQUIRED_VALUE"), ({"aggregatedBy": "day"}, "INVALID_VALUE")]
+)
+def test_a_licence_must_be_asked_how_to_count(client, given, code):
+    (active, _) = records(above(client, f"{ORGANIZATION}/licenses").json())
+    answer = above(client, f"{ORGANIZATION}/licenses/{active['id']}/metrics/activeIdentityCounts", **given)
+    assert (answer.status_code, answer.json()["details"][0]["code"]) == (400, code)
+
+
+def test_a_large_tenant_is_listed_whole():
+    """A user for every ten events; the last page is the one that is not full."""
+    with simulated(world=World.generate(5, 60_000, NOW)) as client:
+        pages = client.walk("users", limit=1000)
+    identifiers = [user["id"] for page in pages for user in records(page)]
+    assert len(identifiers) == len(set(identifiers)) == pages[0]["count"] == 6_006
+    assert [page["size"] for page in pages] == [200] * 30 + [6]

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from auditor.config.catalogue import shipped, shipped_kinds
-    from auditor.config.files import read_text
+    from auditor.config.catalogue import shipped_kinds
+    from auditor.config.files import read_text, shipped
     from auditor.config.formatting import formatted
+    from auditor.config.memory import Validated, recall, remember
     from auditor.config.project import load, load_readable, located
     from auditor.config.records import read_records
     from auditor.config.request import PROJECT_FILE, Request
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 __all__ = [
     "PROJECT_FILE",
     "Request",
+    "Validated",
     "formatted",
     "load",
     "load_readable",
     "located",
     "read_records",
     "read_text",
+    "recall",
+    "remember",
     "shipped",
     "shipped_kinds",
 ]
@@ -33,13 +37,16 @@ __all__ = [
 _HOMES = {
     "PROJECT_FILE": "request",
     "Request": "request",
+    "Validated": "memory",
     "formatted": "formatting",
     "load": "project",
     "load_readable": "project",
     "located": "project",
     "read_records": "records",
     "read_text": "files",
-    "shipped": "catalogue",
+    "recall": "memory",
+    "remember": "memory",
+    "shipped": "files",
     "shipped_kinds": "catalogue",
 }
 

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
-from pathlib import Path
 
 from auditor.config import documents
-from auditor.config.descriptors import lint, refused_path
-from auditor.config.files import read_text
+from auditor.config.descriptors import Flaw, lint, lint_holders, refused_path
+from auditor.config.files import read_text, shipped
 from auditor.config.request import Reading
 from auditor.model.resource import ResourceKind
 from auditor.model.source import Address
-
-
-def shipped(*parts: str) -> Path:
-    """
-    Return a file or folder that ships with the program, such as `shipped("schemas", "resources")`.
-
-    In an installed program it lies inside the package; in a checkout beside it.
-    """
-    package = Path(str(files("auditor")))
-    inside = package.joinpath("_shipped", *parts)
-    return inside if inside.exists() else package.parent.joinpath(*parts)
 
 
 @cache
@@ -50,6 +37,7 @@ def own_kinds(paths: Sequence[str], reading: Reading) -> dict[str, ResourceKind]
     A kind may not take the name of a shipped one, contradict itself, or read a path that answers with secrets.
     """
     kinds: dict[str, ResourceKind] = {}
+    places: dict[str, Address] = {}
     before = len(reading.problems)
     for file in paths:
         kind = reading.document(ResourceKind, reading.folder / file, file)
@@ -73,12 +61,20 @@ def own_kinds(paths: Sequence[str], reading: Reading) -> dict[str, ResourceKind]
                 address=here.at("path"),
             )
         for flaw in lint(kind):
-            reading.problem(
-                "resource.incoherent",
-                "Resource kind contradicts itself",
-                flaw.detail,
-                help=flaw.help or "See: auditor schema resource",
-                address=here.at(*flaw.route),
-            )
+            _incoherent(flaw, here, reading)
         kinds[kind.kind] = kind
+        places[kind.kind] = here
+    for kind in kinds.values():
+        for flaw in lint_holders(kind, {**shipped_kinds(), **kinds}):
+            _incoherent(flaw, places[kind.kind], reading)
     return kinds if len(reading.problems) == before else None
+
+
+def _incoherent(flaw: Flaw, here: Address, reading: Reading) -> None:
+    reading.problem(
+        "resource.incoherent",
+        "Resource kind contradicts itself",
+        flaw.detail,
+        help=flaw.help or "See: auditor schema resource",
+        address=here.at(*flaw.route),
+    )

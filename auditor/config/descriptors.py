@@ -12,7 +12,7 @@ from auditor.model.diagnostic import did_you_mean
 from auditor.model.document import JSONSchema
 from auditor.model.instant import Duration
 from auditor.model.policy import Query
-from auditor.model.resource import Option, ResourceKind, field, fields
+from auditor.model.resource import Catalogue, Option, ResourceKind, field, fields
 from auditor.model.source import Route
 
 
@@ -67,6 +67,33 @@ def lint(kind: ResourceKind) -> Iterator[Flaw]:
     yield from _period(kind)
     yield from _page(kind)
     yield from _facts(kind)
+
+
+def lint_holders(kind: ResourceKind, catalogue: Catalogue) -> Iterator[Flaw]:
+    """Yield what does not fit between a kind and the one of whose records each has a collection of it."""
+    rule = kind.for_each
+    if rule is None:
+        return
+    holder = catalogue.get(rule.resource)
+    if holder is None:
+        detail, hint = f'There is no resource kind "{rule.resource}".', did_you_mean(rule.resource, catalogue)
+        yield Flaw(("for_each", "resource"), detail, hint)
+        return
+    if holder.for_each or holder.window:
+        detail = f'"{holder.kind}" is itself read once for each of another kind, or for a window of time.'
+        yield Flaw(("for_each", "resource"), detail, "Name a kind that is one collection, without a window.")
+    if not _is_required(holder.item, rule.field):
+        detail = f'A record of "{holder.kind}" need not have "{rule.field}".'
+        yield Flaw(("for_each", "field"), detail, did_you_mean(rule.field, holder.item.get("required", ())))
+    for position, path in enumerate(rule.keep):
+        if field(holder.item, path) is None:
+            yield _unknown_field(("for_each", "keep", position), path, holder)
+        elif field(kind.item, f"{rule.name}.{path}") is None:
+            detail = f'The item has no field "{rule.name}.{path}", which every record is given.'
+            yield Flaw(("for_each", "keep", position), detail, "Add it to the item.")
+    if f"{rule.name}.{rule.field}" not in kind.identity:
+        detail = f'Records of two of "{holder.kind}" could have one identity.'
+        yield Flaw(("identity",), detail, f"Add {rule.name}.{rule.field} to it, and {rule.field} to keep.")
 
 
 def _schema_problem(schema: JSONSchema) -> str:

@@ -13,11 +13,24 @@ from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Largest document that people write by hand; policies are some kilobytes."""
 
+PACKAGE: Final = Path(__file__).parents[1]
+"""The folder of the program's code."""
+
 _SUFFIXES: Final = (".yaml", ".yml")
 _OTHER_DOCUMENTS: Final = tuple(
     f"{stem}{suffix}" for stem in (".test", ".vars", "auditor", "waivers") for suffix in _SUFFIXES
 )
 """Ends of the names of YAML files that are no policies."""
+
+
+def shipped(*parts: str) -> Path:
+    """
+    Return a file or folder that ships with the program, such as `shipped("schemas", "resources")`.
+
+    In an installed program it lies inside the package; in a checkout beside it.
+    """
+    inside = PACKAGE.joinpath("_shipped", *parts)
+    return inside if inside.exists() else PACKAGE.parent.joinpath(*parts)
 
 
 def read_text(path: Path, file: str) -> Checked[str]:

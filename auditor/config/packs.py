@@ -6,19 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Final
 
 from auditor.config import yaml
-from auditor.config.catalogue import shipped
-from auditor.config.files import exists, is_inside, names_beside, outside, policy_files
-from auditor.config.request import PROJECT_FILE, Reading, Request
+from auditor.config.files import exists, is_inside, names_beside, outside, policy_files, shipped
+from auditor.config.request import PACK_PREFIX, PROJECT_FILE, Reading, Request
 from auditor.config.variables import Given
 from auditor.model.diagnostic import did_you_mean
 from auditor.model.policy import PolicyFile, Severity
 from auditor.model.project import LoadedPack, PolicySource, ProjectFile
 from auditor.model.source import Address
-
-PACK_PREFIX: Final = "pack:"
 
 
 @dataclass(slots=True)

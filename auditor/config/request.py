@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from auditor.config import documents
 from auditor.config.files import is_inside, outside, read_text
 from auditor.model.diagnostic import Diagnostic
-from auditor.model.document import Document
 from auditor.model.source import Address
 
-D = TypeVar("D", bound=Document)
+if TYPE_CHECKING:
+    from auditor.model.document import Document
+
+D = TypeVar("D", bound="Document")
 
 PROJECT_FILE: Final = "auditor.yaml"
+VARIABLES_FILE: Final = "auditor.vars.yaml"
+AUTOMATIC_FILES: Final = "*.auto.vars.yaml"
+PACK_PREFIX: Final = "pack:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,8 @@ class Reading:
 
     def document(self, model: type[D], path: Path, file: str, *, trusted: bool = False) -> D | None:
         """Return a file as a document, or None where anything is wrong with it."""
+        from auditor.config import documents
+
         text = self.text(path, file, trusted=trusted)
         if text is None:
             return None

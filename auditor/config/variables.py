@@ -19,7 +19,7 @@ from typing import Final
 from auditor import jmes
 from auditor.config import yaml
 from auditor.config.files import exists
-from auditor.config.request import PROJECT_FILE, Reading, Request
+from auditor.config.request import AUTOMATIC_FILES, PROJECT_FILE, VARIABLES_FILE, Reading, Request
 from auditor.model.diagnostic import Diagnostic, Mistake, did_you_mean
 from auditor.model.instant import Duration, format_instant, parse_instant
 from auditor.model.policy import Variable
@@ -28,8 +28,6 @@ from auditor.model.source import Address
 from auditor.model.value import JSON, Value
 
 ENVIRONMENT_PREFIX: Final = "AUDITOR_VAR_"
-VARIABLES_FILE: Final = "auditor.vars.yaml"
-AUTOMATIC_FILES: Final = "*.auto.vars.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

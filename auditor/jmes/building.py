@@ -26,6 +26,7 @@ from auditor.jmes.tree import (
     Pipe,
     Placeholder,
     Reference,
+    Slice,
     SliceProjection,
     Subexpression,
     ValueProjection,
@@ -54,6 +55,8 @@ class Builder:
                 return closures.constant(value)
             case Index(left=left, index=index):
                 return closures.element(self.build(left), index)
+            case Slice(left=left, start=start, stop=stop, step=step):
+                return closures.part(self.build(left), slice(start, stop, step))
             case Subexpression(steps=steps) | Pipe(stages=steps):
                 names = [step.name for step in steps if isinstance(step, Field)]
                 if len(names) == len(steps):

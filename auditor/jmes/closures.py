@@ -82,6 +82,18 @@ def element(left: Run, index: int) -> Run:
     return run
 
 
+def part(left: Run, range_: slice) -> Run:
+    """Make `left[start:stop:step]` where it is no projection."""
+
+    def run(value: JSON, missing: Missing | None) -> Any:
+        base = left(value, missing)
+        if isinstance(base, list):
+            return base[range_]
+        return base if type(base) is Undecided else None
+
+    return run
+
+
 def elements_of(base: JSON) -> Iterable[JSON] | None:
     """Return what a list projection works on; None for what is no list."""
     return base if isinstance(base, list) else None

@@ -20,30 +20,23 @@ from auditor.jmes.exact import ExactSum
 from auditor.jmes.functions import densest_span, identity_of, longest_gap, table
 from auditor.jmes.kinds import Kind, Refused, check_uniform
 from auditor.jmes.outcome import EvaluationError, Operand, Undecided
-from auditor.jmes.value import type_name
+from auditor.jmes.value import TYPES
 from auditor.model.value import JSON
 
 Order: TypeAlias = tuple[Any, ...]
 """Where something stands in the whole list: the key of its record, then its number within what that gave."""
+
+Batch: TypeAlias = tuple[Any, list[JSON], JSON, int]
+"""
+The key of a record, the items that it has become on its way through the stages before, the record itself, and
+the stages whose filters could not decide about it, one bit each.
+"""
 
 Groups: TypeAlias = dict[Any, list[Any]]
 """States by key; the first element of each is the `Order` of the key's first item."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
-
-
-class Batch(NamedTuple):
-    """
-    The items that one record has become on its way through the filters before a fold.
-
-    `own` is the record itself, and `left_open` numbers the filters that could not decide about it.
-    """
-
-    key: Any
-    items: list[JSON]
-    own: JSON = None
-    left_open: int = 0
 
 
 class Fold(Protocol):
@@ -115,7 +108,8 @@ Types: TypeAlias = dict[str, Order]
 
 def see(types: Types, name: str, order: Order) -> None:
     """Keep the name of a type where it is the first of its kind."""
-    if name not in types or order < types[name]:
+    first = types.get(name)
+    if first is None or order < first:
         types[name] = order
 
 
@@ -142,7 +136,7 @@ class Count:
 
     def add(self, state: list[int], batch: Batch) -> None:
         """Count the items of one record."""
-        state[0] += len(batch.items)
+        state[0] += len(batch[1])
 
     def merge(self, state: list[int], other: list[int]) -> None:
         """Add another count."""
@@ -150,7 +144,7 @@ class Count:
 
 
 class Kept(NamedTuple):
-    """An item that is kept; `left_open` is that of its `Batch` if it is the record itself, else -1."""
+    """An item that is kept; `left_open` is that of its record if it is the record itself, else -1."""
 
     order: Order
     item: JSON
@@ -188,10 +182,11 @@ class Keep:
 
     def add(self, state: Keeping, batch: Batch) -> None:
         """Keep the items of one record."""
+        key, items, record, left_open = batch
         if not state.too_many:
             state.kept.extend(
-                Kept((batch.key, number), item, batch.left_open if item is batch.own else -1)
-                for number, item in enumerate(batch.items)
+                Kept((key, number), item, left_open if item is record else -1)
+                for number, item in enumerate(items)
             )
             self._bound(state)
 
@@ -234,8 +229,9 @@ class Sum:
 
     def add(self, state: Numbers, batch: Batch) -> None:
         """Add the items of one record."""
-        for number, item in enumerate(batch.items):
-            see(state.types, type_name(item), (batch.key, number))
+        key, items, *_ = batch
+        for number, item in enumerate(items):
+            see(state.types, TYPES[type(item)], (key, number))
             if type(item) in (int, float):
                 state.sum.add(item)
 
@@ -280,8 +276,9 @@ class Extreme:
 
     def add(self, state: Best, batch: Batch) -> None:
         """Offer the items of one record."""
-        for number, item in enumerate(batch.items):
-            name, order = type_name(item), (batch.key, number)
+        key, items, *_ = batch
+        for number, item in enumerate(items):
+            name, order = TYPES[type(item)], (key, number)
             see(state.types, name, order)
             if name in {"number", "string"}:
                 state.offer(name, (item, order, item), greatest=self.greatest)
@@ -303,7 +300,7 @@ class Search:
 
     def add(self, state: list[bool], batch: Batch) -> None:
         """Look through the items of one record."""
-        state[0] = state[0] or self.value in batch.items
+        state[0] = state[0] or self.value in batch[1]
 
     def merge(self, state: list[bool], other: list[bool]) -> None:
         """Tell whether either has found it."""
@@ -341,8 +338,9 @@ class Unique:
 
     def add(self, state: Distinct, batch: Batch) -> None:
         """Take the items of one record."""
-        for number, item in enumerate(batch.items):
-            self._take(state, identity_of(item), [(batch.key, number), item])
+        key, items, *_ = batch
+        for number, item in enumerate(items):
+            self._take(state, identity_of(item), [(key, number), item])
 
     def merge(self, state: Distinct, other: Distinct) -> None:
         """Take what another state has kept."""
@@ -403,7 +401,7 @@ class Column:
         if type(result) is Undecided:
             state.trouble.leave_open(order, result)
             return Undecided
-        see(state.types, type_name(result), order)
+        see(state.types, TYPES[type(result)], order)
         if type(result) not in self.kind.accepted:
             return Undecided
         try:
@@ -452,8 +450,9 @@ class ByColumns:
 
     def add(self, state: Keyed, batch: Batch) -> None:
         """Take the items of one record."""
-        for number, item in enumerate(batch.items):
-            order = (batch.key, number)
+        key, items, *_ = batch
+        for number, item in enumerate(items):
+            order = (key, number)
             values = [
                 column.value(seen, order, item)
                 for column, seen in zip(self.columns, state.columns, strict=True)
@@ -493,7 +492,7 @@ class ExtremeBy(ByColumns):
 
     def take(self, rest: Best, order: Order, item: JSON, values: list[Any]) -> None:
         """Offer one item."""
-        rest.offer(type_name(values[0]), (values[0], order, item), greatest=self.greatest)
+        rest.offer(TYPES[type(values[0])], (values[0], order, item), greatest=self.greatest)
 
     def join(self, rest: Best, other: Best) -> None:
         """Take the better of two."""

@@ -40,6 +40,7 @@ from auditor.jmes.tree import (
     Pipe,
     Placeholder,
     Reference,
+    Slice,
     SliceProjection,
     Subexpression,
     ValueProjection,
@@ -327,6 +328,8 @@ class _Parser:
                 help="type 1, or -1 for the other direction",
                 span=self._since(start),
             )
+        if isinstance(left, Index | Slice):
+            return Slice(left, parts[0], parts[1], parts[2], span=self._since(start))
         right = self._projected(POWER["*"])
         return SliceProjection(left, parts[0], parts[1], parts[2], right, span=self._since(start))
 

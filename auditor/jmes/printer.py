@@ -27,6 +27,7 @@ from auditor.jmes.tree import (
     Pipe,
     Placeholder,
     Reference,
+    Slice,
     SliceProjection,
     Subexpression,
     ValueProjection,
@@ -87,14 +88,14 @@ class _Printer:
                 return _Piece(f"${{{name}}}")
             case Index(left=left, index=index):
                 return self._after(left, f"[{index}]", POWER["["])
+            case Slice(left=left):
+                return self._after(left, _range(node), POWER["["])
             case Subexpression(steps=steps):
                 return self._path(steps)
             case ListProjection(left=left, right=right):
                 return self._projection(left, "[*]", POWER["["], right, POWER["*"])
             case SliceProjection(left=left, right=right):
-                parts = (node.start, node.stop, *(() if node.step is None else (node.step,)))
-                mark = f"[{':'.join('' if part is None else str(part) for part in parts)}]"
-                return self._projection(left, mark, POWER["["], right, POWER["*"])
+                return self._projection(left, _range(node), POWER["["], right, POWER["*"])
             case ValueProjection(left=Current(), right=right):
                 return self._projection(Current(), "*", POWER["."], right, POWER["*"])
             case ValueProjection(left=left, right=right):
@@ -188,6 +189,11 @@ class _Printer:
 def _is_multi_select(node: Node) -> bool:
     """Whether a node after a dot ends there: `a.[b][0]` is the index of the path, not of the list."""
     return isinstance(node, MultiSelectList | MultiSelectHash)
+
+
+def _range(node: Slice | SliceProjection) -> str:
+    parts = (node.start, node.stop, *(() if node.step is None else (node.step,)))
+    return f"[{':'.join('' if part is None else str(part) for part in parts)}]"
 
 
 def _name(name: str) -> str:

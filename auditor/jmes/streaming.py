@@ -27,7 +27,6 @@ from auditor.jmes import closures
 from auditor.jmes.building import Builder
 from auditor.jmes.compilation import ensure_ready
 from auditor.jmes.folds import (
-    Batch,
     Column,
     Count,
     CountBy,
@@ -128,18 +127,21 @@ class State:
     """
     What a stream knows of some records.
 
-    `left_open` counts records by the set of stages whose filters could not decide about them, one bit each.
+    `left_open` counts records by the set of stages whose filters could not decide about them, one bit each;
+    `missing` is empty between records.
     """
 
     stages: list[StageState]
     parts: list[Any]
     troubles: list[Trouble]
+    missing: Missing
     left_open: Counter[int] = field(default_factory=Counter)
 
 
 class _Stage(NamedTuple):
-    """What turns the items of another stage into items. Stage 0 is the records."""
+    """What turns the items of another stage into items. Stage 0 is the records, and stands in no plan."""
 
+    number: int
     before: int
     run: Run
 
@@ -147,6 +149,7 @@ class _Stage(NamedTuple):
 class _Part(NamedTuple):
     """What becomes of the items of a stage."""
 
+    number: int
     stage: int
     fold: Fold
 
@@ -183,51 +186,50 @@ class Stream:
     def initial(self) -> State:
         """Return the state of no records."""
         return State(
-            [StageState() for _ in self._stages],
+            [StageState() for _ in range(len(self._stages) + 1)],
             [part.fold.initial() for part in self._parts],
             [Trouble() for _ in self._parts],
+            Missing(select=self._select),
         )
 
     def step(self, state: State, key: Any, record: JSON) -> None:
         """Take one record. Its key, such as (order key, identity), is its own and has an order among all keys."""
-        produced: list[list[JSON] | None] = [[record]]
+        missing = state.missing
+        produced: list[Any] = [[record]]
         left_open = 0
-        for number, (before, run) in enumerate(self._stages[1:], start=1):
+        for number, before, run in self._stages:
             items = produced[before]
             if items:
-                missing = Missing(select=self._select)
-                items = self._advance(run, state.stages[number], key, items, missing)
-                if missing.found and any(element is record for element, _ in missing.found):
-                    left_open |= 1 << number
+                try:
+                    items = run(items, missing)
+                except EvaluationError as error:
+                    state.stages[number].trouble.fail((key, 0), error)
+                    items = None
+                if missing.found:
+                    left_open |= self._leave_open(state, number, missing, record)
+                if type(items) is Undecided:
+                    state.stages[number].trouble.leave_open((key, 0), items)
+                    items = None
             produced.append(items)
         if left_open:
             state.left_open[left_open] += 1
-        for number, (stage, fold) in enumerate(self._parts):
+        for number, stage, fold in self._parts:
             items = produced[stage]
             if items:
                 try:
-                    fold.add(state.parts[number], Batch(key, items, record, left_open))
+                    fold.add(state.parts[number], (key, items, record, left_open))
                 except RecursionError:
                     state.troubles[number].fail((key, 0), too_deep())
 
     @staticmethod
-    def _advance(
-        run: Run, state: StageState, key: Any, items: list[JSON], missing: Missing
-    ) -> list[JSON] | None:
-        """Return what a stage makes of the items of one record; None where that is an error or undecided."""
-        try:
-            result = run(items, missing)
-        except EvaluationError as error:
-            state.trouble.fail((key, 0), error)
-            return None
-        if missing.found:
-            state.undecided += len(missing.found)
-            for _, undecided in missing.found:
-                state.operands.update(undecided.operands)
-        if type(result) is Undecided:
-            state.trouble.leave_open((key, 0), result)
-            return None
-        return result  # type: ignore[no-any-return]  # a stage gives a list for a list
+    def _leave_open(state: State, number: int, missing: Missing, record: JSON) -> int:
+        """Count what a stage could not decide; return its bit if the record itself is among it."""
+        stage, found = state.stages[number], missing.found
+        missing.found = []
+        stage.undecided += len(found)
+        for _, undecided in found:
+            stage.operands.update(undecided.operands)
+        return any(element is record for element, _ in found) << number
 
     def merge(self, state: State, other: State) -> State:
         """Return the state of the records of both, which are used up."""
@@ -322,11 +324,11 @@ class _Plan:
     collects: list[Collected] = field(default_factory=list)
 
     def stage(self, before: int, run: Run) -> int:
-        self.stages.append(_Stage(before, run))
-        return len(self.stages) - 1
+        self.stages.append(_Stage(len(self.stages) + 1, before, run))
+        return len(self.stages)
 
     def part(self, stage: int, fold: Fold) -> int:
-        self.parts.append(_Part(stage, fold))
+        self.parts.append(_Part(len(self.parts), stage, fold))
         return len(self.parts) - 1
 
 
@@ -658,6 +660,5 @@ def stream(
     ensure_ready(node, as_of)
     semantics = Semantics(as_of, decides=select is not None)
     plan = _Plan(_Bounds(max_items, max_groups, max_instants))
-    plan.stage(0, lambda items, _: items)
     finishing = _Streaming(semantics, plan, 0).build(node)
     return Stream(finishing, plan.stages, plan.parts, plan.collects, Missing(select=bool(select)))

@@ -87,6 +87,21 @@ class Index(_Spanned):
 
 
 @dataclass(frozen=True, slots=True)
+class Slice(_Spanned):
+    """
+    A part of a list, `left[start:stop:step]`, right after an index: `a[0][1:]`.
+
+    Everywhere else a slice is a projection. Here jmespath.py makes none, so nulls stay and what follows works on
+    the part as a whole; to project it type `a[0] | [1:]`.
+    """
+
+    left: Node
+    start: int | None
+    stop: int | None
+    step: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Subexpression(_Spanned):
     """`a.b.c`: each step is evaluated on the result of the one before it. Two steps at least."""
 
@@ -215,6 +230,7 @@ Node: TypeAlias = (
     | Literal
     | Placeholder
     | Index
+    | Slice
     | Subexpression
     | ListProjection
     | SliceProjection
@@ -242,7 +258,7 @@ def children(node: Node) -> tuple[Node, ...]:
     match node:
         case Current() | Field() | Literal() | Placeholder():
             return ()
-        case Index(left=left):
+        case Index(left=left) | Slice(left=left):
             return (left,)
         case Not(operand=below) | Reference(expression=below):
             return (below,)

@@ -46,6 +46,7 @@ from auditor.jmes.tree import (
     Placeholder,
     Projection,
     Reference,
+    Slice,
     SliceProjection,
     Subexpression,
     ValueProjection,
@@ -233,6 +234,8 @@ class _Checker:
                 return self.bound.get(node.name, ANY)
             case Index():
                 return self._index(node, scope)
+            case Slice():
+                return self._slice(node, scope)
             case Subexpression(steps=steps) | Pipe(stages=steps):
                 return self._chain(node, steps, scope)
             case (
@@ -315,7 +318,16 @@ class _Checker:
         found = element_of(base.array, node.index)
         return found if base.names == {"array"} else union((found, NULL))
 
-    def _no_list(self, node: Index | Projection, base: Type, scope: _Scope) -> Type:
+    def _slice(self, node: Slice, scope: _Scope) -> Type:
+        base = self.see(node.left, scope)
+        if base.any:
+            return ANY
+        if base.array is None:
+            return self._no_list(node, base, scope)
+        found = list_of(base.array.items)
+        return found if base.names == {"array"} else union((found, NULL))
+
+    def _no_list(self, node: Index | Slice | Projection, base: Type, scope: _Scope) -> Type:
         """Return null for what is null alone; what is something else and no list is reported."""
         if base.names <= {"null"}:
             return base
@@ -603,7 +615,7 @@ def _reads_field(node: Node) -> bool:
             return _reads_field(first)
         case Reference():
             return False
-        case _ if isinstance(node, Index | Projection):
+        case _ if isinstance(node, Index | Slice | Projection):
             return _reads_field(node.left)
         case _:
             return any(_reads_field(below) for below in children(node))

@@ -24,6 +24,7 @@ from auditor.jmes.tree import (
     Node,
     Not,
     Projection,
+    Slice,
     SliceProjection,
     ValueProjection,
     path_of,
@@ -164,7 +165,7 @@ def nothing_to_select(node: Node, given: Type) -> Mistake:
     )
 
 
-def no_list(node: Index | Projection, base: Type, *, element: bool) -> Mistake:
+def no_list(node: Index | Slice | Projection, base: Type, *, element: bool) -> Mistake:
     """Return the mistake of an index or a projection of no list; *element* says it works on a list's elements."""
     mark, left = _mark(node), node.left
     if isinstance(left, Not):
@@ -528,7 +529,7 @@ def _text_advice(meant: str | None) -> str:
     return "" if meant is None else f"a text stands between single quotes: '{_cut(meant)}'"
 
 
-def _mark(node: Index | Projection) -> str:
+def _mark(node: Index | Slice | Projection) -> str:
     match node:
         case Index(index=index):
             return f"[{index}]"
@@ -538,7 +539,7 @@ def _mark(node: Index | Projection) -> str:
             return "[?…]"
         case FlattenProjection():
             return "[]"
-        case SliceProjection():
+        case Slice() | SliceProjection():
             return "[:]"
         case ValueProjection():
             return ".*"

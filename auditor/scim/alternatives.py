@@ -7,10 +7,17 @@ Whatever is found here is implied by the filter; it may be weaker than the filte
 from __future__ import annotations
 
 import re
+import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from itertools import product
+from math import inf, nextafter
 from typing import Any, Final, TypeAlias
 
+from auditor.model.instant import parse_instant
 from auditor.model.resource import ResourceKind, field
 from auditor.scim.evaluation import predicate
 from auditor.scim.rules import rules
@@ -30,9 +37,8 @@ from auditor.scim.tree import (
     Present,
     Term,
     ValuePath,
-    all_of,
-    any_of,
     attributes,
+    full_name,
     operands,
     terms,
     walk,
@@ -56,11 +62,7 @@ def alternatives(where: Filter, wanted: frozenset[str], kind: ResourceKind) -> t
 
     They speak of the *wanted* attributes only, and depend on no sensitive value.
     """
-    arms = _Alternatives(kind, wanted).of(where)
-    for name in sorted(wanted & _compared_otherwise(where)):
-        if _is_single_text(name, kind):
-            arms = _narrowed(arms, where, name, kind)
-    return arms
+    return _Scope.of_record(kind, wanted).alternatives(where)
 
 
 def never_true(where: Filter, kind: ResourceKind) -> bool:
@@ -68,12 +70,39 @@ def never_true(where: Filter, kind: ResourceKind) -> bool:
     return not alternatives(where, attributes(where), kind)
 
 
-class _Alternatives:
-    """Finds alternatives of which every matching record satisfies one, by the attributes that are wanted."""
+_Type: TypeAlias = typing.Literal["string", "number", "instant"]
 
-    def __init__(self, kind: ResourceKind, wanted: frozenset[str]) -> None:
-        self.kind = kind
-        self.wanted = wanted
+_Point: TypeAlias = float | datetime
+
+_SOME: Final[Mapping[str | None, _Point]] = {"number": 0, "instant": datetime(2000, 1, 1, tzinfo=UTC)}
+"""Some value of each type that has an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What a filter speaks of: a record, or one element of the value path *within*."""
+
+    kind: ResourceKind
+    wanted: frozenset[str]
+    within: str
+    type_of: Callable[[str], _Type | None]
+    """The type of an attribute of which the scope has at most one value; None of others, and of texts in any case."""
+
+    @classmethod
+    def of_record(cls, kind: ResourceKind, wanted: frozenset[str]) -> _Scope:
+        return cls(kind, wanted, "", cache(partial(_type_of_one, kind, "")))
+
+    def of_element(self, name: str) -> _Scope:
+        return replace(self, within=name, type_of=cache(partial(_type_of_one, self.kind, name)))
+
+    def alternatives(self, where: Filter) -> tuple[Arm, ...]:
+        if self._is_contradictory(where):
+            return ()
+        arms = self.of(where)
+        for name in sorted(self.wanted & _compared_otherwise(where, self.within)):
+            if self.type_of(name) == "string":
+                arms = _narrowed(arms, where, name, self)
+        return arms
 
     def of(self, tree: Filter, *, negated: bool = False) -> tuple[Arm, ...]:
         """
@@ -84,6 +113,8 @@ class _Alternatives:
         match tree:
             case Not(term):
                 return self.of(term, negated=not negated)
+            case And() if not negated and self._is_contradictory(tree):
+                return ()
             case And(terms) | Or(terms):
                 parts = (self.of(term, negated=negated) for term in terms)
                 if isinstance(tree, And) is not negated:
@@ -94,11 +125,11 @@ class _Alternatives:
             case _ if negated:
                 return _ANYTHING
             case ValuePath(attribute, inner):
-                return self.of(_qualified(inner, attribute.name))
+                return self.of_element(full_name(self.within, attribute)).alternatives(inner)
             case Compare(attribute, Operator.EQ, value):
-                return self._one_of(attribute.name, (value,))
+                return self._one_of(full_name(self.within, attribute), (value,))
             case In(attribute, Literals(items)):
-                return self._one_of(attribute.name, items)
+                return self._one_of(full_name(self.within, attribute), items)
         return _ANYTHING
 
     def _one_of(self, name: str, operands: tuple[Literal | Placeholder, ...]) -> tuple[Arm, ...]:
@@ -121,7 +152,7 @@ class _Alternatives:
         for name, values in right.items():
             if name not in merged:
                 merged[name] = values
-            elif not _is_single_text(name, self.kind):
+            elif self.type_of(name) != "string":
                 # One value may satisfy the one and another value the other, so they do not intersect.
                 merged[name] = min(merged[name], values, key=lambda v: (len(v), sorted(v)))
             elif common := merged[name] & values:
@@ -129,6 +160,34 @@ class _Alternatives:
             else:
                 return None
         return merged
+
+    def _is_contradictory(self, tree: Filter) -> bool:
+        """Tell whether no value of some number or instant satisfies all that a filter says of it."""
+        points: dict[str, set[_Point]] = {}
+        for name, term in terms(tree, self.within):
+            if (type_ := self.type_of(name)) in _SOME:
+                points.setdefault(name, {_SOME[type_]}).update(_points(term))
+        return any(
+            len(found) <= MAX_ARMS and not _may_hold(_partial(tree, name, self), found)
+            for name, found in points.items()
+        )
+
+
+def _type_of_one(kind: ResourceKind, within: str, name: str) -> _Type | None:
+    rule = rules(kind)(name)
+    schema, path = kind.item, rule.path
+    if within:
+        outer = rules(kind)(within).path
+        schema, path = (field(schema, ".".join(outer)) or ({}, True))[0], path[len(outer) :]
+    schema, many = field(schema, ".".join(path)) or ({}, True)
+    match rule.type, schema.get("type"):
+        case "string", "string" if rule.case_exact and not many:
+            return "string"
+        case "number", "integer" | "number" if not many:
+            return "number"
+        case "instant", "string" if not many:
+            return "instant"
+    return None
 
 
 def _text(operand: Literal | Placeholder) -> str | None:
@@ -142,29 +201,6 @@ def _text(operand: Literal | Placeholder) -> str | None:
         case Literal(str(text), sensitive=False) if not _HALF.search(text):
             return text
     return None
-
-
-def _qualified(tree: Filter, within: str) -> Filter:
-    """Return a filter that the one inside a value path implies, with the full names of its attributes."""
-    match tree:
-        case And(terms):
-            return all_of(_qualified(term, within) for term in terms)
-        case Or(terms):
-            return any_of(_qualified(term, within) for term in terms)
-        case Compare(attribute, operator, value):
-            return Compare(Attribute(f"{within}.{attribute.name}"), operator, value)
-        case In(attribute, values):
-            return In(Attribute(f"{within}.{attribute.name}"), values)
-    return Constant(True)
-
-
-def _is_single_text(name: str, kind: ResourceKind) -> bool:
-    """Tell whether a record has at most one value of an attribute, a text that equals no other text."""
-    rule = rules(kind)(name)
-    if rule.type != "string" or not rule.case_exact:
-        return False
-    schema, many = field(kind.item, ".".join(rule.path)) or ({}, True)
-    return schema.get("type") == "string" and not many
 
 
 def _absorbed(arms: Iterable[Arm]) -> tuple[Arm, ...]:
@@ -211,10 +247,10 @@ _OTHER: Final = object()
 """A text that the filter does not name, and that is not empty."""
 
 
-def _narrowed(arms: Iterable[Arm], where: Filter, name: str, kind: ResourceKind) -> tuple[Arm, ...]:
+def _narrowed(arms: Iterable[Arm], where: Filter, name: str, scope: _Scope) -> tuple[Arm, ...]:
     """Return alternatives with only those values of an attribute with which the filter may hold."""
-    test = _partial(where, name, kind)
-    texts = frozenset(_texts(where, name))
+    test = _partial(where, name, scope)
+    texts = frozenset(_texts(where, name, scope.within))
     # `pr` is false of the empty text, so that it is unlike any other which the filter does not name.
     is_open = any(test(value) is not False for value in {None, "", _OTHER} - texts)
     narrowed = []
@@ -228,18 +264,50 @@ def _narrowed(arms: Iterable[Arm], where: Filter, name: str, kind: ResourceKind)
     return tuple(narrowed)
 
 
-def _texts(where: Filter, name: str) -> Iterator[str]:
+def _texts(where: Filter, name: str, within: str) -> Iterator[str]:
     """Yield the texts that a filter compares an attribute with."""
-    for full, term in terms(where):
+    for full, term in terms(where, within):
         if full == name:
             yield from (text for text in map(_text, operands(term)) if text is not None)
 
 
-def _compared_otherwise(where: Filter) -> frozenset[str]:
+def _compared_otherwise(where: Filter, within: str) -> frozenset[str]:
     """Return the attributes of which a filter says more than the alternatives know already."""
-    if any(isinstance(node, Not) for node in walk(where)):
-        return attributes(where)
-    return frozenset(name for name, term in terms(where) if not _is_equality_of_texts(term))
+    has_negation = any(isinstance(node, Not) for node in walk(where))
+    return frozenset(
+        name for name, term in terms(where, within) if has_negation or not _is_equality_of_texts(term)
+    )
+
+
+def _points(term: Term) -> Iterator[_Point]:
+    """Yield the numbers or instants that a term compares with."""
+    for operand in operands(term):
+        match operand:
+            case Literal(str(text), sensitive=False):
+                yield parse_instant(text)
+            case Literal(int(number) | float(number), sensitive=False):
+                yield number
+
+
+def _may_hold(test: _Test, points: Iterable[_Point]) -> bool:
+    """
+    Tell whether a filter may hold of some value of an attribute that has an order, or without one.
+
+    Between two of the *points* that it compares with, all values are alike, so that one beside each will do.
+    """
+    return test(None) is not False or any(
+        test(value) is not False for point in points for value in _around(point)
+    )
+
+
+def _around(point: _Point) -> Iterator[object]:
+    """Yield a point, and what is next to it on either side, as records hold them."""
+    if not isinstance(point, datetime):
+        yield from (nextafter(point, -inf), point, nextafter(point, inf))
+        return
+    for step in (-1, 0, 1):
+        with suppress(OverflowError):  # the calendar ends there
+            yield (point + timedelta(microseconds=step)).isoformat()
 
 
 def _is_equality_of_texts(term: Term) -> bool:
@@ -247,20 +315,20 @@ def _is_equality_of_texts(term: Term) -> bool:
     return equality and all(_text(operand) is not None for operand in operands(term))
 
 
-def _partial(tree: Filter, name: str, kind: ResourceKind) -> _Test:
+def _partial(tree: Filter, name: str, scope: _Scope) -> _Test:
     """Return the filter as a test of one attribute, by Kleene's logic: what other attributes hold is unknown."""
     match tree:
         case Not(term):
-            return _negation(_partial(term, name, kind))
+            return _negation(_partial(term, name, scope))
         case And(terms):
-            return _conjunction([_partial(term, name, kind) for term in terms])
+            return _conjunction([_partial(term, name, scope) for term in terms])
         case Or(terms):
-            none_of = _conjunction([_negation(_partial(term, name, kind)) for term in terms])
+            none_of = _conjunction([_negation(_partial(term, name, scope)) for term in terms])
             return _negation(none_of)
         case Compare(attribute) | In(attribute) | Present(attribute):
             is_shown = not any(_is_hidden(operand) for operand in operands(tree))
-            if attribute.name == name and is_shown:
-                return _term_test(tree, kind)
+            if is_shown and full_name(scope.within, attribute) == name:
+                return _term_test(replace(tree, attribute=Attribute(name)), scope.kind)
     return lambda _: None
 
 

@@ -249,9 +249,25 @@ def walk(tree: Filter) -> Iterator[Filter]:
             yield from walk(inner)
 
 
-def terms(tree: Filter) -> Iterator[tuple[str, Term]]:
-    """Yield every term with its attribute's full name (`resources.type` inside `resources[…]`), in order."""
-    yield from _terms(tree, "")
+def terms(tree: Filter, within: str = "") -> Iterator[tuple[str, Term]]:
+    """
+    Yield every term with its attribute's full name (`resources.type` inside `resources[…]`), in order.
+
+    *within* is the value path that the tree stands in, if it does.
+    """
+    match tree:
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from terms(part, within)
+        case Not(inner):
+            yield from terms(inner, within)
+        case Constant():
+            return
+        case _:
+            name = full_name(within, tree.attribute)
+            yield name, tree
+            if isinstance(tree, ValuePath):
+                yield from terms(tree.filter, name)
 
 
 def attributes(tree: Filter) -> frozenset[str]:
@@ -275,22 +291,6 @@ def operands(term: Term) -> tuple[Literal | Placeholder, ...]:
 def full_name(within: str, attribute: Attribute) -> str:
     """Return the name of an attribute of the value path *within*, which is empty outside of one."""
     return f"{within}.{attribute.name}" if within else attribute.name
-
-
-def _terms(tree: Filter, within: str) -> Iterator[tuple[str, Term]]:
-    match tree:
-        case And(terms) | Or(terms):
-            for term in terms:
-                yield from _terms(term, within)
-        case Not(inner):
-            yield from _terms(inner, within)
-        case Constant():
-            return
-        case _:
-            name = full_name(within, tree.attribute)
-            yield name, tree
-            if isinstance(tree, ValuePath):
-                yield from _terms(tree.filter, name)
 
 
 def _join(kind: type[And | Or], terms: tuple[Filter, ...], span: Span | None) -> Filter:

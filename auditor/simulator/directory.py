@@ -7,9 +7,10 @@ which, and `Directory.weaknesses` tells them by name.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, TypeAlias
 
 from auditor.simulator import script
@@ -88,10 +89,20 @@ class Directory:
             "/subscriptions": self._subscriptions,
             "/alertChannels": self._alert_channels,
         }
+        self._of_each: Mapping[str, tuple[str, Callable[[str], list[Record]]]] = {
+            "/users/{each}/roleAssignments": ("/users", partial(self._assignments, "/users")),
+            "/groups/{each}/roleAssignments": ("/groups", partial(self._assignments, "/groups")),
+            "/applications/{each}/roleAssignments": (
+                "/applications",
+                partial(self._assignments, "/applications"),
+            ),
+            "/signOnPolicies/{each}/actions": ("/signOnPolicies", self._actions),
+        }
+        """Collections that each record of another has of its own: the other's path, and how they are made."""
 
     def serves(self, path: str) -> bool:
         """Tell whether there is a collection at a path below the environment."""
-        return path in self._builders or path in _ASSIGNMENTS
+        return path in self._builders or path in self._of_each
 
     def collection(self, path: str, each: str = "") -> Sequence[Record] | None:
         """
@@ -99,10 +110,10 @@ class Directory:
 
         `each` is what stands for `{each}` in the path: an identifier of another collection, or there is none.
         """
-        if path in _ASSIGNMENTS:
-            holders = self.collection(_ASSIGNMENTS[path]) or ()
-            known = any(holder["id"] == each for holder in holders)
-            return self._assignments(_ASSIGNMENTS[path], each) if known else None
+        if path in self._of_each:
+            holders, make = self._of_each[path]
+            known = any(holder["id"] == each for holder in self.collection(holders) or ())
+            return make(each) if known else None
         if path not in self._made:
             if path not in self._builders:
                 return None
@@ -111,9 +122,9 @@ class Directory:
 
     def identities(self, at_ms: int) -> int:
         """Return how many users there are at an instant."""
-        return sum(
-            self._user_created(number) <= at_ms for number in range(-self._administrators, self._cast.users)
-        )
+        # Users are created in the order of their numbers, administrators with the environment.
+        users = bisect_right(range(self._cast.users), at_ms, key=self._user_created)
+        return users + (self._administrators if at_ms >= self._created_ms else 0)
 
     @cached_property
     def weaknesses(self) -> dict[str, tuple[str, ...]]:
@@ -394,6 +405,22 @@ class Directory:
             for thing in self._things("SIGN_ON_POLICY")
         ]
 
+    def _actions(self, policy: str) -> list[Record]:
+        """Return what a sign-on policy asks for: a password, and but for one policy a second factor."""
+        single = policy == self._cast.thing("SIGN_ON_POLICY", script.THINGS.index("Single_Factor")).id
+        types = ["LOGIN"] if single else ["LOGIN", "MULTI_FACTOR_AUTHENTICATION"]
+        return [
+            self._record(
+                f"/signOnPolicies/{policy}/actions",
+                self._id("action", policy, kind),
+                None,
+                type=kind,
+                priority=number,
+                signOnPolicy={"id": policy},
+            )
+            for number, kind in enumerate(types, start=1)
+        ]
+
     def _password_policies(self) -> list[Record]:
         """One as the standards ask, one of old, and the default one, which locks nobody out."""
         common = {"excludesProfileData": True, "notSimilarToCurrent": True}
@@ -607,12 +634,6 @@ class Directory:
             )
             for name, types in only.items()
         ]
-
-
-_ASSIGNMENTS: Final = {
-    f"{path}/{{each}}/roleAssignments": path for path in ("/users", "/groups", "/applications")
-}
-"""Role assignments, by the path of those who hold them."""
 
 
 def _text(instant: datetime) -> str:

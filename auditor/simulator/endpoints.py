@@ -435,13 +435,13 @@ def listing(read: Read) -> Page:
     kind = read.kind
     tree = read.filter()
     holds = predicate(tree, kind, {}) if tree else None
-    found = [dict(record) for record in read.records if holds is None or holds(record)]
+    found = [record for record in read.records if holds is None or holds(record)]
     rule = kind.page.limit
     if rule is None:
-        return Page(items=found, totals=_totals(kind, found, found))
+        return Page(items=list(map(dict, found)), totals=_totals(kind, found, found))
     limit = min(_HONOURED, read.limit(_HONOURED, rule.maximum or read.settings.page_size))
     start = int(read.position["from"]) if read.position else 0
-    shown = found[start : start + limit]
+    shown = [dict(record) for record in found[start : start + limit]]
     more = start + limit < len(found)
     return Page(
         items=shown, next={"from": start + limit} if more else None, totals=_totals(kind, found, shown)
