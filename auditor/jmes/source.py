@@ -237,9 +237,9 @@ class _Writer:
                 return self._element(self._emit(left, current, outer=outer), index)
             case Slice(left=left, start=start, stop=stop, step=step):
                 base, target = self._emit(left, current, outer=outer), self._variable()
-                part = f"{base.name}[{self._constant(slice(start, stop, step))}]"
+                cut = f"{base.name}[{self._constant(slice(start, stop, step))}]"
                 with self._unless_undecided(target, base):
-                    self._write(f"{target} = {part} if type({base.name}) is list else None")
+                    self._write(f"{target} = {cut} if type({base.name}) is list else None")
                 return _Part(target, base.undecided)
             case Subexpression(steps=steps) | Pipe(stages=steps):
                 return self._chain(steps, current, outer=outer)
