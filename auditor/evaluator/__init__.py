@@ -23,6 +23,7 @@ from auditor.evaluator.judging import (
 )
 from auditor.evaluator.populations import Population
 from auditor.evaluator.reducers import Every, Finding, Reducer, Subject, Together, Undecided, Whole, number
+from auditor.jmes.tree import Literal
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.plan import Plan
 from auditor.model.policy import SEVERITIES
@@ -97,6 +98,7 @@ class _Run:
         self.check = check
         self.populations = populations
         self.plan = plan
+        self.bound: dict[str, Value] = {}
         self.types = {name: types[population.kind.kind] for name, population in populations.items()}
         # What is bound is known only when all records are there; everything else takes them as they come.
         self.reducers: dict[int, Reducer] = {}
@@ -172,7 +174,8 @@ class _Run:
             if found is None:
                 reason = f"bind.{name} gives null, and nothing can be compared with that."
                 return Judgement(Status.ERROR, "policy.undecided", reason, _DECIDE_BIND)
-            values[f"bind.{name}"] = Value(found, origin="bind")
+            values[f"bind.{name}"] = Value(found, _is_sensitive(expression.node), "bind")
+        self.bound = {name: values[f"bind.{name}"] for name in self.check.bind}
         return values
 
     # Verdicts
@@ -213,6 +216,7 @@ class _Run:
             exceptions=sum(outcome.exceptions for outcome in outcomes),
             undecided=max(outcome.undecided for outcome in outcomes),
             outcomes=outcomes,
+            bound={name: value.json for name, value in self.bound.items() if not value.sensitive},
             examined=tuple(population.examined for population in self.populations.values()),
             caveats=tuple(dict.fromkeys(self._caveats(own_ends))),
             elapsed_s=sum(end.elapsed_s for end in own_ends.values()),
@@ -314,6 +318,10 @@ _DECIDE_BIND = (
 def _compiled(text: str, values: Values, given: jmes.Type, plan: Plan) -> jmes.Expression:
     """Return an expression as it is evaluated on values of a type, which tells instants from other texts."""
     return jmes.compile(jmes.check(jmes.parse(text, values), given).node, as_of=plan.as_of)
+
+
+def _is_sensitive(node: jmes.Node) -> bool:
+    return any(isinstance(inner, Literal) and inner.sensitive for inner in jmes.walk(node))
 
 
 def _identity(check: CompiledCheck) -> dict[str, Any]:

@@ -119,6 +119,8 @@ class Verdict:
     undecided: int = 0
     outcomes: tuple[Outcome, ...] = ()
     examined: tuple[Examined, ...] = ()
+    bound: Mapping[str, JSON] = field(default_factory=dict)
+    """What `bind` found, by name; without what was made with a sensitive value."""
     caveats: tuple[str, ...] = ()
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tags: tuple[str, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, TypeAlias
@@ -151,6 +152,8 @@ def facts(verdict: Verdict, *, violations: int) -> Iterator[Fact]:
             yield "where", one.where and f"{what}{one_line(one.where)}"
         yield "help", verdict.help
         yield "remediation", verdict.remediation
+        for name, value in verdict.bound.items():
+            yield "bind", one_line(f"{name} = {json.dumps(value, ensure_ascii=False)}")
     yield "policy", place(verdict.location, verdict.address)
 
 
