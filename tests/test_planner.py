@@ -396,7 +396,7 @@ UNSETTLED = (
 )
 def test_a_window_that_ends_before_its_records_have_settled_says_so(window, said):
     made = planned({"resource": "activities", "window": window})
-    assert (UNSETTLED in made.caveats) is said
+    assert (UNSETTLED in made.uses[0].caveats) is said
 
 
 def test_resources_of_the_project_are_marked():

@@ -227,7 +227,7 @@ class _Run:
 
     def _caveats(self, ends: Mapping[str, QueryEnd]) -> Iterable[str]:
         for population in self.populations.values():
-            yield from population.query.caveats
+            yield from population.caveats
         for end in ends.values():
             yield from end.warnings
         for population in self.populations.values():

@@ -69,6 +69,11 @@ class Population:
                 self.records.append(record)
 
     @property
+    def caveats(self) -> tuple[str, ...]:
+        """What has to be said of the records whatever is found in them."""
+        return (*self.query.caveats, *self._use.caveats)
+
+    @property
     def examined(self) -> Examined:
         """What was examined, for the verdict."""
         return Examined(

@@ -19,7 +19,7 @@ class Use:
     One check that a query serves, with the part of its filter that is evaluated here.
 
     `name` is that of the query in the check, empty where it has one only. `window` is the check's own: a
-    query that serves several may read a longer one.
+    query that serves several may read a longer one. `caveats` are those of that window.
     """
 
     check: str
@@ -27,6 +27,7 @@ class Use:
     window: Window | None
     where: str
     residual: str
+    caveats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -264,7 +264,7 @@ class ResourceKind(Document):
     filter: Filter | None = None
     window: WindowRule | None = None
     """Absent: the endpoint answers what is there now."""
-    settling: DurationText = "0s"
+    settling: DurationText | None = None
     """How late a record may still appear; `window: hot` ends that long before now."""
     retention: Retention | None = None
     buckets: Buckets | None = None

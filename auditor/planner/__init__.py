@@ -7,6 +7,7 @@ The plan is a function of its arguments alone; the same program as of the same i
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import count
 
 from auditor import scim
 from auditor.model.environment import Environment
@@ -76,10 +77,11 @@ def _by_resource(
 ) -> dict[tuple[str, str], list[Demand]]:
     """Return what the checks that are not excluded demand, by environment and resource, in their order."""
     demands: dict[tuple[str, str], list[Demand]] = {}
+    number = count()
     for check in program.checks:
         for name, query in check.queries.items() if check.excluded is None else ():
             window = resolve(query, catalogue[query.resource], as_of, settles=settles)
-            demand = Demand(check=check, name=name, query=query, window=window)
+            demand = Demand(number=next(number), check=check, name=name, query=query, window=window)
             demands.setdefault((check.environment, query.resource), []).append(demand)
     return demands
 
@@ -113,7 +115,7 @@ class _Resource:
                 return self.make.fits(like, pushed)
 
             groups += shared(members, self.kind, self.pushdown, fits=fits, is_held=self._is_held)
-        return sorted(groups, key=lambda group: demands.index(group.demands[0]))
+        return sorted(groups, key=lambda group: group.demands[0].number)
 
     def queries(self, groups: list[Shared]) -> list[PlannedQuery]:
         """Return the query of each group, numbered."""

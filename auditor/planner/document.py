@@ -76,6 +76,7 @@ def _query(query: PlannedQuery) -> dict[str, Any]:
                 "window": _window(use.window),
                 "where": use.where,
                 "residual": use.residual,
+                "caveats": list(use.caveats),
             }
             for use in query.uses
         ],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from auditor import scim
-from auditor.model.instant import Window
+from auditor.model.instant import Duration, Window
 from auditor.model.query import CompiledCheck, CompiledQuery, Pushdown
 from auditor.model.resource import ResourceKind
 
@@ -15,8 +15,13 @@ EVERYTHING = scim.Constant(True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """One query of one check, with its window in instants. `name` is that of the query in the check."""
+    """
+    One query of one check, with its window in instants.
 
+    `number` counts the demands of a program, `name` is that of the query in the check.
+    """
+
+    number: int
     check: CompiledCheck
     name: str
     query: CompiledQuery
@@ -88,14 +93,15 @@ def shared(
     longest_first = sorted(groups, key=lambda group: -_length(group.window))
     kept: list[Shared] = []
     for group in longest_first:
-        host = next((other for other in kept if _takes(other, group, pushed, is_held, kind)), None)
-        if host is None:
-            kept.append(group)
+        for position, host in enumerate(kept):
+            if _takes(host, group, pushed, is_held, kind):
+                members = sorted((*host.demands, *group.demands), key=lambda demand: demand.number)
+                window = _joined(host.window, group.window)
+                kept[position] = Shared(demands=tuple(members), window=window, pushed=host.pushed)
+                break
         else:
-            kept[kept.index(host)] = Shared(
-                demands=(*host.demands, *group.demands), window=host.window, pushed=host.pushed
-            )
-    return sorted(kept, key=lambda group: min(demands.index(demand) for demand in group.demands))
+            kept.append(group)
+    return sorted(kept, key=lambda group: group.demands[0].number)
 
 
 def _shared(members: Sequence[Demand], pushed: scim.Filter) -> Shared:
@@ -129,6 +135,10 @@ def _length(window: Window | None) -> float:
     return (window.end - window.start).total_seconds() if window else 0
 
 
+def _joined(host: Window | None, guest: Window | None) -> Window | None:
+    return Window(host.start, max(host.end, guest.end)) if host and guest else host
+
+
 def _takes(
     host: Shared,
     guest: Shared,
@@ -139,7 +149,9 @@ def _takes(
     """Tell whether a query with a longer window finds what another one is for without reading more."""
     if kind.buckets is not None or host.window is None or guest.window is None:
         return False
-    inside = host.window.start <= guest.window.start and guest.window.end <= host.window.end
-    if not inside or not is_held(host.window):
+    # `hot` ends before what may still appear, other windows do not: that little more is no matter.
+    end = Duration.parse(kind.settling).after(host.window.end) if kind.settling else host.window.end
+    inside = host.window.start <= guest.window.start and guest.window.end <= end
+    if not inside or not is_held(_joined(host.window, guest.window)):
         return False
     return host.pushed == EVERYTHING or pushed([*host.demands, *guest.demands]) == host.pushed

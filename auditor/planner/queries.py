@@ -49,7 +49,7 @@ class Maker:
         return replace(
             self._planned(query_id, query, group.window, pushed),
             fallbacks=self._fallbacks(query, group),
-            uses=tuple(_use(demand, pushed) for demand in group.demands),
+            uses=tuple(self._use(demand, pushed) for demand in group.demands),
         )
 
     def everything(self, query_id: str) -> PlannedQuery:
@@ -114,7 +114,7 @@ class Maker:
             rate_group=kind.rate.group,
             requests_per_s=kind.rate.requests / kind.rate.per_s * kind.rate.share,
             roles=kind.roles,
-            caveats=(*kind.caveats, *_unsettled(kind, window, self.as_of)),
+            caveats=kind.caveats,
             own_resource=kind.kind in self.own_resources,
             each=each,
         )
@@ -151,6 +151,16 @@ class Maker:
         )
         text = self._filter(demand.query, pushed, demand.window)
         return kind.post is not None or _fits(kind, path, parameters, text, demand.window)
+
+    def _use(self, demand: Demand, pushed: scim.Filter) -> Use:
+        return Use(
+            check=demand.check.name,
+            name=demand.name,
+            window=demand.window,
+            where=demand.query.where,
+            residual=scim.residual(demand.where, pushed),
+            caveats=_unsettled(self.kind, demand.window, self.as_of),
+        )
 
     def _filter(self, query: CompiledQuery | None, pushed: scim.Filter, window: Window | None) -> str:
         """Return the filter with `${window.start}` and `${window.end}` for the ends of a slice."""
@@ -197,16 +207,6 @@ class Maker:
             else:
                 return (self._filter(query, EVERYTHING, window),)
         return tuple(done)
-
-
-def _use(demand: Demand, pushed: scim.Filter) -> Use:
-    return Use(
-        check=demand.check.name,
-        name=demand.name,
-        window=demand.window,
-        where=demand.query.where,
-        residual=scim.residual(demand.where, pushed),
-    )
 
 
 def _halves(tree: scim.Filter) -> tuple[scim.Filter, scim.Filter] | None:

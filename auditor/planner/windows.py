@@ -58,7 +58,7 @@ def resolve(
 
 def settled(kind: ResourceKind, as_of: datetime) -> datetime:
     """Return the instant before which no record of a kind appears any more."""
-    return as_of if kind.settling == "0s" else Duration.parse(kind.settling).before(as_of)
+    return as_of if kind.settling is None else Duration.parse(kind.settling).before(as_of)
 
 
 def _asked(request: WindowRequest, kind: ResourceKind, as_of: datetime, *, settles: bool) -> Window:
