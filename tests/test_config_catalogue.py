@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from auditor.config import PROJECT_FILE, shipped, shipped_kinds, yaml
+from auditor.config import catalogue as config_catalogue
 from auditor.config import files as config_files
 from auditor.config.descriptors import lint
 from auditor.model.diagnostic import Checked
@@ -17,6 +18,8 @@ from auditor.model.project import Project
 from auditor.model.resource import ResourceKind
 from tests.support import ROOT
 from tests.test_config_project import codes, loaded, only, policy, project, sound
+
+ACTIVITIES = (ROOT / "schemas" / "resources" / "activities.yaml").read_text("utf-8")
 
 FLAWS: Any = yaml.load(
     (ROOT / "tests/spec/config/resource-kinds.yaml").read_text("utf-8"), "flaws.yaml"
@@ -202,9 +205,29 @@ def test_what_ships_lies_in_the_installed_package_or_beside_it(tmp_path, monkeyp
     assert shipped("schemas") == tmp_path / "_shipped" / "schemas"
 
 
-def test_a_broken_installation_is_told_as_such(tmp_path, monkeypatch):
+@pytest.mark.parametrize("text", ["version: 1\n", ACTIVITIES])
+def test_a_broken_installation_is_told_as_such(tmp_path, monkeypatch, text):
+    """Also a kind in a file of another name, which would not be found."""
     monkeypatch.setattr(config_files, "PACKAGE", tmp_path)
+    monkeypatch.setattr(config_catalogue, "_shipped_names", lambda: ("x",))
     (tmp_path / "_shipped" / "schemas" / "resources").mkdir(parents=True)
-    (tmp_path / "_shipped" / "schemas" / "resources" / "x.yaml").write_text("version: 1\n")
-    with pytest.raises(RuntimeError, match="a shipped resource kind is broken"):
-        shipped_kinds.__wrapped__()
+    (tmp_path / "_shipped" / "schemas" / "resources" / "x.yaml").write_text(text)
+    with pytest.raises(RuntimeError, match="the shipped resource kind x is broken"):
+        config_catalogue._shipped_kind.__wrapped__("x")
+
+
+def test_a_kind_is_read_when_it_is_asked_for_and_no_other():
+    config_catalogue._shipped_kind.cache_clear()
+    kinds = shipped_kinds()
+    assert "activities" in kinds
+    assert {"activities", "users"} < set(kinds)
+    assert config_catalogue._shipped_kind.cache_info().currsize == 0
+    assert kinds["activities"].kind == "activities"
+    assert config_catalogue._shipped_kind.cache_info().currsize == 1
+
+
+def test_every_kind_can_be_asked_for_by_its_name():
+    kinds = shipped_kinds()
+    assert [kind.kind for kind in kinds.values()] == sorted(kinds)
+    assert len(kinds) == len(list(shipped("schemas", "resources").glob("*.yaml")))
+    assert kinds.get("nothing") is None

@@ -271,6 +271,13 @@ def test_a_file_that_grows_while_it_is_read_is_bounded_too(policies, monkeypatch
     assert only(loaded(policies.parent), "file.too-large").subject == "policies/b.yaml"
 
 
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 1_000_000, config_files.MAX_BYTES])
+def test_a_text_of_every_size_is_read_to_its_end(tmp_path, size):
+    path = tmp_path / "long.yaml"
+    path.write_bytes(b"x" * size)
+    assert config_files.read_text(path, "long.yaml").value == "x" * size
+
+
 def test_a_folder_as_a_file_of_variables_is_a_mistake(policies):
     found = only(loaded(policies.parent, variables=[("--var-file", "policies")]), "file.not-a-file")
     assert "is a folder" in found.detail

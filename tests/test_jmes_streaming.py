@@ -6,13 +6,14 @@ import copy
 import json
 import pickle
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from auditor.jmes import EvaluationError, Missing, Undecided, compile, parse, stream  # noqa: A004
+from auditor.jmes import EvaluationError, Missing, Undecided, compile, parse, stream, summarised  # noqa: A004
 from auditor.jmes.functions import AS_OF
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import Value
@@ -290,21 +291,16 @@ def test_a_stream_gives_what_the_suite_of_jmespath_says(given_value, case, rando
 
 
 @needs_shared
-@settings(bounded, max_examples=1)
-@pytest.mark.parametrize(("given_value", "case"), cases("result"))
-@given(random=st.randoms(use_true_random=False))
-def test_a_stream_decides_of_documents_of_the_suite_what_the_list_decides(given_value, case, random):
-    assert_same(parse(f"[].[{case['expression']}]"), as_records(given_value) * 2, random)
-
-
-@needs_shared
 @pytest.mark.parametrize(("given_value", "case"), cases("result"))
 def test_a_stream_finds_in_a_record_what_the_suite_of_jmespath_says(given_value, case):
-    parts = [[(2, None)], [(1, given_value)]]
-
-    result, *_ = streamed(parse(f"[0] | ({case['expression']})"), parts, select=None)
-
+    """Also in each record of a list what the list gives, in a decision."""
+    result, *_ = streamed(
+        parse(f"[0] | ({case['expression']})"), [[(2, None)], [(1, given_value)]], select=None
+    )
     assert json.loads(result) == case["result"]
+
+    cuts = Random(case["expression"])  # noqa: S311  # the same cuts every time, and no secret
+    assert_same(parse(f"[].[{case['expression']}]"), as_records(given_value) * 2, cuts, (False,))
 
 
 def finish(text: str, records: list[Any]) -> Any:
@@ -459,6 +455,33 @@ def test_a_filter_that_is_not_asked_leaves_nothing_open():
 
     assert reduced("length(@) == `2` || length([?a == `1`]) == `1`", records) == ("true", 0, Counter(), 0)
     assert reduced("length(@) == `3` || length([?a == `1`]) == `1`", records)[3] == 1
+
+
+@settings(bounded, max_examples=60)
+@given(wholes(), st.lists(records_of_audits, max_size=6), st.randoms(use_true_random=False))
+def test_a_summary_says_how_long_a_list_is_and_what_comes_first(text, records, random):
+    node = parsed(text)
+    assert_same(summarised(node, 2), records, random)
+    result, *_ = whole(node, records, select=False)
+    summary, *_ = whole(summarised(node, 2), records, select=False)
+
+    if isinstance(result, str) and result.startswith("["):
+        kept = json.loads(result)
+        first = [item for item in kept[:2] if item is not None]
+        assert json.loads(summary) == {"type": "array", "count": len(kept), "first": first}
+
+
+@pytest.mark.parametrize("text", ["[?a]", "[].b", "[?a].c[]", "@"])
+def test_a_summary_of_a_list_that_streams_keeps_no_more_of_it_than_it_shows(text):
+    reducer = stream(summarised(parse(text), 2), max_items=5)
+    state = reducer.initial()
+    for number in range(100):
+        reducer.step(state, number, {"a": True, "b": number, "c": [number]})
+
+    assert reducer.streams
+    result: Any = reducer.finish(state).result
+    assert result["count"] == 100
+    assert len(result["first"]) == 2
 
 
 def test_an_expression_that_cannot_be_evaluated_yet_does_not_become_a_stream():

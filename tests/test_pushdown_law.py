@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from auditor import compiler, planner, scim, simulator
 from auditor.model.environment import Credentials, Environment
@@ -25,6 +26,8 @@ from auditor.model.resource import ResourceKind, Shape, fields
 from auditor.model.secret import Secret
 from auditor.model.value import JSON
 from tests.pages import Clock, Fetched, Simulated
+from tests.support import ROOT
+from tests.test_cli import auditor  # noqa: F401  # a fixture
 from tests.test_compiler import KINDS, QUERIES, project
 from tests.test_compiler_pushdown import joined
 
@@ -108,7 +111,14 @@ EVENTS = events(60)
 def tenant() -> Iterator[Simulated]:
     """A tenant with hostile events, on a loopback port."""
     world = simulator.World.from_records(
-        EVENTS, environment_id="abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6", now=NOW
+        EVENTS,
+        environment_id="abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6",
+        now=NOW,
+        collections={
+            KINDS[name].path: list({record["id"]: record for record in RECORDS[name]}.values())
+            for name in FILTERED
+            if KINDS[name].window is None
+        },
     )
     clock, configured = Clock(NOW), simulator.Settings()
     # JSON carries half of a character as an escape alone.
@@ -369,7 +379,7 @@ FILTERS = {name: filters_of(KINDS[name], RECORDS[name]) for name in FILTERED}
 
 
 @settings(
-    max_examples=6, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_over_http_the_server_answers_every_record_that_a_filter_selects(data, tenant, population):
@@ -390,7 +400,7 @@ def test_over_http_the_server_answers_every_record_that_a_filter_selects(data, t
 
 
 @pytest.mark.parametrize("name", FILTERED)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_by_an_evaluation_of_its_own_what_is_pushed_holds_wherever_the_filter_does(name, data):
     kind, records, rules = KINDS[name], RECORDS[name], RULES[name]
@@ -405,3 +415,67 @@ def test_by_an_evaluation_of_its_own_what_is_pushed_holds_wherever_the_filter_do
         else:
             assert name in PUSHING
             assert all(holds(pushed, record, rules) for record in selected)
+
+
+# --- through the command line ----------------------------------------------------------------------------
+
+SPEC = ROOT / "tests" / "spec" / "pushdown-levels.yaml"
+AS_OF = "2026-11-21T09:00:00Z"
+
+
+def test_every_level_gives_the_same_verdicts(auditor, tmp_path, monkeypatch):  # noqa: F811  # the fixture
+    """And the less is pushed, the more is read."""
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path))
+    world = simulator.World.generate(seed=1, events=600, now=parse_instant(AS_OF))
+    names = values_of(next(event for event in newest(world) if "USER" in values_of(event)))
+    checks = {}
+    text = SPEC.read_text("utf-8")
+    for name, value in names.items():
+        text = text.replace(f'"{name}"', json.dumps(value))
+    for number, where in enumerate(YAML(typ="safe").load(text)):
+        query = {"resource": "activities", "window": "5d", "where": where}
+        checks[f"check-{number:02}"] = {
+            "title": where,
+            "query": query,
+            "expect": ["none", "some"][number % 2],
+        }
+    policy = tmp_path / "policy.yaml"
+    document = {"version": 1, "pack": {"id": "pack"}, "checks": checks}
+    policy.write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+    words = ("check", policy, "--simulate", "--events", "600", "--as-of", AS_OF, "--json")
+    options = {level: ("--no-merge", "--pushdown", level) for level in LEVELS} | {"merged": ()}
+    reports = {name: json.loads(auditor(*words, *chosen).out) for name, chosen in options.items()}
+    assert [report["summary"]["problem_errors"] for report in reports.values()] == [0, 0, 0, 0]
+    verdicts = {level: list(map(told, report["verdicts"])) for level, report in reports.items()}
+    for level in ("proven", "documented", "merged"):
+        assert verdicts[level] == verdicts["range"]
+    decided = {"policy.violation", "policy.holds", "policy.no-occurrences", "policy.empty"}
+    assert {verdict["code"] for verdict in verdicts["range"]} <= decided
+    filters = {level: {asked["filter"] for asked in report["asked"]} for level, report in reports.items()}
+    assert len(filters["range"]) == 1 < len(filters["proven"]) <= len(filters["documented"])
+
+
+def newest(world: simulator.World) -> Iterator[Mapping[str, Any]]:
+    """Yield the events of a tenant, the newest first."""
+    now_ms = int(parse_instant(AS_OF).timestamp() * 1_000)
+    return (entry.record for entry in world.environments[0].events(now_ms - 5 * 86_400_000, now_ms))
+
+
+def values_of(event: JSON) -> dict[str, str]:
+    """Return what one event holds, by the names of the table."""
+    paths = {
+        "USER": "actors.user.id",
+        "NAME": "actors.user.name",
+        "CLIENT": "actors.client.id",
+        "CORRELATION": "correlationId",
+        "RESOURCE": "resources.id",
+        "POPULATION": "resources.population.id",
+    }
+    there = {name: found(event, path.split(".")) for name, path in paths.items()}
+    return {name: values[0] for name, values in there.items() if values}
+
+
+def told(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a verdict says, without how its records were asked for."""
+    left_out = {"elapsed_s", "queries", "examined", "caveats"}
+    return {name: value for name, value in verdict.items() if name not in left_out}

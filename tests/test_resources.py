@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from auditor import app, cli
 from auditor.config import shipped_kinds
-from auditor.simulator import World
+from auditor.simulator import Settings, World, create_app, serve
 from tests.support import ROOT
 from tests.test_descriptors import SEEDS
 
@@ -126,10 +126,76 @@ def test_a_plan_says_what_will_be_asked_and_who_may_ask(policy, name):
 @pytest.mark.parametrize("name", KINDS)
 def test_the_vocabulary_of_a_kind_can_be_looked_up(name):
     text = app.schema(name, as_json=False, width=100, color=False)
-    assert KINDS[name].summary in " ".join(text.split())
+    shown = " ".join(text.split())
+    assert KINDS[name].summary in shown
+    rule = KINDS[name].for_each
+    assert (rule is None) == ("once for each record of" not in shown)
+    if rule:
+        assert f"once for each record of {rule.resource}, which is {rule.name} in every record" in shown
     assert json.loads(app.schema(name, as_json=True, width=100, color=False))["kind"] == name
 
 
 def test_what_may_be_a_secret_is_in_no_report(run):
     """The simulated tenant answers with secrets where PingOne may, and gateways and webhooks are among the findings."""
     assert "not-to-be-shown" not in run.told
+
+
+def test_what_may_be_a_secret_is_taken_out_of_given_records_too(tmp_path, monkeypatch):
+    gateway = {
+        "id": "g1",
+        "name": "Directory",
+        "type": "LDAP",
+        "enabled": True,
+        "bindPassword": "not-to-be-shown",
+    }
+    (tmp_path / "gateways.json").write_text(json.dumps([gateway]), encoding="utf-8")
+    document = {"version": 1, "pack": {"id": "mine"}, "checks": {"none": check("gateways", "none")}}
+    (tmp_path / "policy.yaml").write_text(json.dumps(document), encoding="utf-8")
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "data"))
+    report = tmp_path / "report.json"
+    words = ("check", "--records", f"gateways={tmp_path}/gateways.json", "--report", f"json={report}")
+    assert cli.run([*words, str(tmp_path / "policy.yaml")]) == 2
+    text = report.read_text("utf-8")
+    (violation,) = json.loads(text)["verdicts"][0]["outcomes"][0]["violations"]
+    assert violation["item"] == {name: gateway[name] for name in gateway if name != "bindPassword"}
+    assert "not-to-be-shown" not in text
+
+
+@pytest.mark.parametrize("field", ["bindPassword", "httpEndpoint.headers", "clientSecret"])
+def test_a_policy_can_not_name_a_secret(tmp_path, field):
+    name = next(name for name, kind in KINDS.items() if field in kind.secret)
+    document = {
+        "version": 1,
+        "pack": {"id": "mine"},
+        "checks": {"one": check(name, {"every": f"{field} != `null`"})},
+    }
+    (tmp_path / "policy.yaml").write_text(json.dumps(document), encoding="utf-8")
+    checked = app.validate(app.Job(folder=tmp_path, environ={}, paths=["policy.yaml"]))
+    assert [problem.code for problem in checked.diagnostics] == ["jmes.unknown-field"]
+
+
+def test_without_an_organization_what_belongs_to_one_is_an_error_that_says_so(tmp_path, monkeypatch):
+    """And nothing is asked of it; what belongs to the environment is read all the same."""
+    now = datetime.now(UTC)  # noqa: TID251  # tokens are good now
+    world = World.generate(seed=1, events=40, now=now)
+    checks = {name: check(name, "some") for name in ("licenses", "groups")}
+    document = {"version": 1, "pack": {"id": "mine"}, "checks": checks}
+    (tmp_path / "policy.yaml").write_text(json.dumps(document), encoding="utf-8")
+    report = tmp_path / "report.json"
+    with serve(create_app(world, shipped_kinds(), Settings(), lambda: now)) as running:
+        monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setenv("PINGONE_API_URL", running.api_url)
+        monkeypatch.setenv("PINGONE_AUTH_URL", running.auth_url)
+        monkeypatch.setenv("PINGONE_ENVIRONMENT_ID", world.environment_id)
+        monkeypatch.setenv("PINGONE_CLIENT_ID", Settings().client_id)
+        monkeypatch.setenv("PINGONE_CLIENT_SECRET", Settings().client_secret)
+        cli.run(["check", "--report", f"json={report}", str(tmp_path / "policy.yaml")])
+    groups, licenses = json.loads(report.read_text("utf-8"))["verdicts"]
+    assert (groups["status"], licenses["status"], licenses["code"]) == (
+        "pass",
+        "error",
+        "credentials.missing",
+    )
+    assert "organization" in licenses["reason"]
+    assert "organization_id" in licenses["help"]
+    assert not [request for request in running.requests if "organizations" in request.path]

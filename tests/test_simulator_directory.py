@@ -133,6 +133,14 @@ def test_a_tenant_of_given_events_has_no_directory():
         assert client.get("users").status_code == 404
 
 
+def test_a_tenant_of_given_events_serves_given_collections_as_they_are():
+    given = [{"id": "a", "name": "\u202eb"}, {"id": "a"}, {}]
+    path = "/environments/{environment_id}/groups"
+    world = World.from_records([], environment_id=PRODUCTION, now=NOW, collections={path: given})
+    with simulated(world=world) as client:
+        assert records(client.get("groups").json()) == given
+
+
 # --- pages, filters, roles ------------------------------------------------------------------------------
 
 

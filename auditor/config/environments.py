@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from auditor.config.request import PROJECT_FILE, Reading, Request
 from auditor.model.diagnostic import did_you_mean
-from auditor.model.environment import REGION_DOMAINS, Credentials, Environment, region_urls
+from auditor.model.environment import REGION_DOMAINS, Credentials, Environment, SecretSource, region_urls
 from auditor.model.project import EnvironmentDocument, ProjectFile
 from auditor.model.secret import Secret
 from auditor.model.source import Address
@@ -203,7 +203,8 @@ class _Place:
                 address=self._at(*here, "client_id"),
             )
             return None
-        if not _REFERENCE.fullmatch(given.client_secret):
+        reference = _REFERENCE.fullmatch(given.client_secret)
+        if not reference:
             self.reading.problem(
                 "project.secret-in-file",
                 "Secret in a file",
@@ -214,15 +215,37 @@ class _Place:
             return None
         environment_id = self._uuid(given.environment_id, self._at(*here, "environment_id"))
         client_id, _ = self._value(given.client_id, self._at(*here, "client_id"))
-        secret, _ = self._value(given.client_secret, self._at(*here, "client_secret"))
+        secret = self._secret(reference["name"])
         if environment_id is None or client_id is None or secret is None:
             return None
         return Credentials(
             environment_id=environment_id,
             client_id=client_id,
-            client_secret=Secret(secret),
+            client_secret=secret,
             auth_method=given.auth_method,
         )
+
+    def _secret(self, name: str) -> Secret | SecretSource | None:
+        """
+        Return the secret in a variable of the process, or in what a variable `…_FILE` or `…_COMMAND` names.
+
+        Only variables of the auditor's own name files and commands: a project must not be able to choose what
+        is run from what else is in the environment, such as `GIT_SSH_COMMAND`. Nothing is read or run yet.
+        """
+        environ = self.request.environ
+        own = f"AUDITOR_{name}" if name.startswith("PINGONE_") else name
+        ways: tuple[tuple[Literal["file", "command"], str], ...] = (
+            ("file", f"{own}_FILE"),
+            ("command", f"{own}_COMMAND"),
+        )
+        if own.startswith("AUDITOR_") and not environ.get(own):
+            for way, variable in ways:
+                if value := environ.get(variable):
+                    return SecretSource(variable=variable, way=way, value=value)
+        _, text = self._variable(name)
+        if text is None:
+            self.missing.append(name)
+        return None if text is None else Secret(text)
 
     # References
 

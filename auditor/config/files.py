@@ -13,6 +13,8 @@ from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 MAX_BYTES: Final = 4 * 1024 * 1024
 """Largest document that people write by hand; policies are some kilobytes."""
 
+_USUAL_BYTES: Final = 64 * 1024
+
 PACKAGE: Final = Path(__file__).parents[1]
 """The folder of the program's code."""
 
@@ -39,7 +41,10 @@ def read_text(path: Path, file: str) -> Checked[str]:
         return Checked(None, (problem,))
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            # Reading makes room for as much as is asked for, and most documents are short.
+            content = stream.read(_USUAL_BYTES)
+            if len(content) == _USUAL_BYTES:
+                content += stream.read(MAX_BYTES + 1 - _USUAL_BYTES)
     except OSError as error:
         return Checked(None, (_unreadable(file, error),))
     if len(content) > MAX_BYTES:

@@ -17,7 +17,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -251,6 +250,8 @@ def _write(file: Path, memories: Mapping[str, _Memory]) -> None:
     Raises:
         OSError: it can not be written.
     """
+    import tempfile
+
     kept = dict(list(memories.items())[-_MAX_REMEMBERED:])
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=file.parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from auditor.config import documents, environments, packs, variables, yaml
-from auditor.config.catalogue import own_kinds, shipped_kinds
+from auditor.config.catalogue import catalogue, own_kinds
 from auditor.config.files import exists, is_folder
 from auditor.config.packs import Packs
 from auditor.config.privacy import hushed
@@ -49,7 +49,7 @@ def load_readable(request: Request) -> Checked[Project]:
             packs.read(document, request, reading)
         return Checked(None, _told(reading, (), all_public=False))
     kinds = own_kinds(document.resources if document else (), reading)
-    catalogue = {**shipped_kinds(), **(kinds or {})}
+    kinds_by_name = catalogue(kinds or {})
     found = packs.read(document, request, reading)
     chosen, names = environments.selected(document, request, reading)
     texts, problems = set(reading.texts), len(reading.problems)
@@ -60,14 +60,14 @@ def load_readable(request: Request) -> Checked[Project]:
         declared, given, names, found, reading, is_complete=len(reading.problems) == problems
     )
     accepted = document.accept_values if document else {}
-    if kinds is not None:
-        _check_accepted(accepted, catalogue, reading)
+    if kinds is not None and accepted:
+        _check_accepted(accepted, kinds_by_name, reading)
     broken = found.broken | unsound
     project = Project(
         packs=tuple(found.loaded),
         incomplete=frozenset(pack.id for pack in found.loaded if broken & {pack.id, None}),
         environments=chosen or tuple(Environment(name=name) for name in names),
-        catalogue=catalogue,
+        catalogue=kinds_by_name,
         own_resources=frozenset(kinds or ()),
         accept_values=dict(accepted),
         values=values,
@@ -156,10 +156,10 @@ def _values(
     return result, unsound
 
 
-def _check_accepted(accepted: Mapping[str, object], catalogue: Catalogue, reading: Reading) -> None:
+def _check_accepted(accepted: Mapping[str, object], kinds: Catalogue, reading: Reading) -> None:
     known = {
         name
-        for kind in catalogue.values()
+        for kind in kinds.values()
         if kind.filter
         for name, attribute in kind.filter.attributes.items()
         if attribute.values

@@ -13,6 +13,7 @@ from urllib.parse import quote_plus
 from authlib.oauth2.auth import ClientAuth
 
 from auditor.fetcher.failures import FetchError, described, quoted
+from auditor.fetcher.secrets import fetched_secret
 from auditor.fetcher.session import Request, Response, Session
 from auditor.model.environment import Credentials, Environment
 from auditor.model.secret import Secret
@@ -41,7 +42,10 @@ class Tokens:
         self._token: Secret | None = None
         self._renew_at: datetime | None = None
         self._failed: FetchError | None = None
-        self._concealed = set(_spellings(environment.credentials)) if environment.credentials else set()
+        self._secret: Secret | None = None
+        self._concealed: set[str] = set()
+        if environment.credentials and isinstance(environment.credentials.client_secret, Secret):
+            self._concealed.update(_spellings(environment.credentials, environment.credentials.client_secret))
 
     async def token(self, *, not_this: Secret | None = None) -> Secret:
         """
@@ -76,9 +80,15 @@ class Tokens:
         environment, credentials = self._environment, self._environment.credentials
         if credentials is None or environment.auth_url is None:
             raise missing_credentials(environment)
+        if self._secret is None:
+            self._secret = await fetched_secret(credentials.client_secret)
+            self._concealed.update(_spellings(credentials, self._secret))
         asked_at = self._clock()
         url, headers, body = _proven(
-            credentials, f"{environment.auth_url}/{credentials.environment_id}/as/token", asked_at
+            credentials,
+            self._secret,
+            f"{environment.auth_url}/{credentials.environment_id}/as/token",
+            asked_at,
         )
         response = await self._session.send(Request("POST", url, body), headers=headers)
         match response.document:
@@ -90,9 +100,11 @@ class Tokens:
         raise _no_token(response, credentials)
 
 
-def _proven(credentials: Credentials, url: str, now: datetime) -> tuple[str, dict[str, str], bytes]:
+def _proven(
+    credentials: Credentials, client_secret: Secret, url: str, now: datetime
+) -> tuple[str, dict[str, str], bytes]:
     """Return URL, headers and body of a token request with the proof of who asks."""
-    client_id, secret = credentials.client_id, credentials.client_secret.reveal()
+    client_id, secret = credentials.client_id, client_secret.reveal()
     method: Any = credentials.auth_method
     if method == "client_secret_basic":
         client_id, secret = quote_plus(client_id), quote_plus(secret)  # RFC 6749, section 2.3.1
@@ -139,9 +151,9 @@ def _no_token(response: Response, credentials: Credentials) -> FetchError:
     )
 
 
-def _spellings(credentials: Credentials) -> Iterator[str]:
+def _spellings(credentials: Credentials, client_secret: Secret) -> Iterator[str]:
     """Yield what must not be shown, in every form in which it is sent; a key of several lines by line."""
-    secret = credentials.client_secret.reveal()
+    secret = client_secret.reveal()
     pair = f"{quote_plus(credentials.client_id)}:{quote_plus(secret)}"
     for text in (*secret.splitlines(), quote_plus(secret), b64encode(pair.encode()).decode()):
         if len(text) > 3:

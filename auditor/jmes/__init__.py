@@ -53,7 +53,16 @@ from auditor.jmes.outcome import EvaluationError, Missing, Operand, Undecided
 from auditor.jmes.parser import parse
 from auditor.jmes.printer import render
 from auditor.jmes.sample import sample
-from auditor.jmes.streaming import MAX_GROUPS, MAX_INSTANTS, MAX_ITEMS, Collected, Reduced, Stream, stream
+from auditor.jmes.streaming import (
+    MAX_GROUPS,
+    MAX_INSTANTS,
+    MAX_ITEMS,
+    Collected,
+    Reduced,
+    Stream,
+    stream,
+    summarised,
+)
 from auditor.jmes.template import Template
 from auditor.jmes.tree import Node, children, walk
 from auditor.jmes.types import ANY, Type, list_of, object_of, type_of
@@ -90,6 +99,7 @@ __all__ = [
     "render",
     "sample",
     "stream",
+    "summarised",
     "type_of",
     "walk",
 ]

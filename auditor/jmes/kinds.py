@@ -48,10 +48,12 @@ class Kind:
     literal: bool = False
     accepted: frozenset[type] = field(init=False, repr=False)
     """Python's types for `types`."""
+    accepted_elements: frozenset[type] = field(init=False, repr=False)
+    """Python's types for `elements`."""
 
     def __post_init__(self) -> None:
-        accepted = frozenset(t for t, name in TYPES.items() if name in self.types or not self.types)
-        object.__setattr__(self, "accepted", accepted)
+        object.__setattr__(self, "accepted", _types_named(self.types))
+        object.__setattr__(self, "accepted_elements", _types_named(self.elements))
 
     def accept(self, value: JSON) -> Any:
         """
@@ -62,7 +64,7 @@ class Kind:
         """
         if type(value) not in self.accepted:
             raise Refused(f"it must be {_either(self.types)}, and is {a_type(value)}")
-        if self.elements:
+        if self.elements and not is_plain(value, self.accepted_elements):
             check_uniform(map(type_name, value), self.elements)
         return self.read(value) if self.read else value
 
@@ -76,6 +78,17 @@ class Kind:
         if self.types:
             check_uniform(map(type_name, values), self.types)
         return [self.read(value) for value in values] if self.read else values
+
+
+def _types_named(names: tuple[str, ...]) -> frozenset[type]:
+    """Return Python's types for JMESPath's names of types; all for none."""
+    return frozenset(t for t, name in TYPES.items() if name in names or not names)
+
+
+def is_plain(values: list[Any], accepted: frozenset[type]) -> bool:
+    """Return whether all values are of one of some types, at a glance; if not, a closer look may say otherwise."""
+    seen = set(map(type, values))
+    return len(seen) <= 1 and seen <= accepted
 
 
 def check_uniform(names: Iterable[str], types: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.jmes.functions import FUNCTIONS, Function, NullRule
-from auditor.jmes.kinds import INSTANT, Refused
+from auditor.jmes.kinds import INSTANT, Refused, is_plain
 from auditor.jmes.outcome import EvaluationError, Operand, Undecided
 from auditor.jmes.printer import render
 from auditor.jmes.tree import Call, Comparison, Literal, Node, Reference
@@ -156,7 +156,11 @@ class Semantics:
         parameter = parameters_of(call)[position]
         null = self.null(reference.expression) if parameter.null is NullRule.UNDECIDED else None
 
+        plain = parameter.kind.accepted if null is None else parameter.kind.accepted - {type(None)}
+
         def accept(results: list[Any]) -> Any:
+            if not parameter.kind.read and is_plain(results, plain):
+                return results
             if null is not None:
                 results = [null if result is None else result for result in results]
             pending = pending_in(results)

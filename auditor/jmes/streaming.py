@@ -61,6 +61,7 @@ from auditor.jmes.tree import (
     Index,
     ListProjection,
     Literal,
+    MultiSelectHash,
     Node,
     Not,
     Pipe,
@@ -510,6 +511,23 @@ class _Streaming(Builder):
 
 def _column_result(column: Column, number: int) -> Callable[[Any], Any]:
     return lambda state: column.result(state.columns[number])
+
+
+def summarised(node: Node, first: int) -> Node:
+    """
+    Return an expression that says of a list how long it is and what comes first, and need not keep the list.
+
+    Its result is `{type, count, first}`: the name of the type of what *node* gives, how many elements it has and
+    the first so many of them but null. What is no list counts as a list of one; of null the result is null.
+    """
+    here = Current(span=node.span)
+    items = Call("to_array", (here,), span=node.span)
+    entries = (
+        ("type", Call("type", (here,), span=node.span)),
+        ("count", Call("length", (items,), span=node.span)),
+        ("first", SliceProjection(items, None, first, None, here, span=node.span)),
+    )
+    return Pipe((node, MultiSelectHash(entries, span=node.span)), span=node.span)
 
 
 def _steps(node: Node) -> list[Node] | None:

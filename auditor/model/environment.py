@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from auditor.model.secret import Secret
@@ -22,13 +22,26 @@ REGION_DOMAINS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretSource:
+    """
+    Where a secret is fetched from when it is needed: a file, or the output of a command.
+
+    `variable` is the environment variable that names it. Its `value` is not shown: a command may hold secrets.
+    """
+
+    variable: str
+    way: Literal["file", "command"]
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """A worker application that may read the tenant."""
 
     environment_id: str
     """The environment that holds the worker application; its roles may reach other environments."""
     client_id: str
-    client_secret: Secret
+    client_secret: Secret | SecretSource
     auth_method: AuthMethod = "client_secret_basic"
 
 

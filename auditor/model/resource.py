@@ -53,6 +53,7 @@ class Slot(Document):
     """One place of a shape: comparisons `eq` with one attribute."""
 
     attribute: str
+    """Name of an attribute of the filter."""
     any_of: bool = False
     """Whether an `or` of several values may stand there instead of one value."""
 
@@ -61,15 +62,20 @@ class Shape(Document):
     """A conjunction that the endpoint accepts beside the range of its window."""
 
     all: Many[Slot]
+    """The places, all of which have to be filled."""
     mark: Mark
+    """`proven`: seen to work in recorded traffic or in clients in production; `documented`: only promised."""
     source: str
+    """Where it was seen or is promised."""
 
 
 class Filter(Document):
     """What the endpoint's filter can do."""
 
     parameter: str = "filter"
+    """Query parameter that carries the filter."""
     attributes: dict[str, Attribute]
+    """What the filter knows, by name."""
     shapes: Many[Shape] = ()
     """What may be pushed to the server, the most selective first."""
     disjunction: Mark | None = None
@@ -80,7 +86,9 @@ class Bound(Document):
     """A comparison that carries one end of the window."""
 
     attribute: str
+    """Attribute of the filter."""
     operator: Operator
+    """Its comparison with the instant: ge, gt or eq for the start, lt, le or eq for the end."""
 
 
 class WindowRule(Document):
@@ -99,6 +107,7 @@ class Period(Document):
     """How long a bucket is: the value of an option, looked up or multiplied."""
 
     option: str
+    """The option that says how long a bucket is."""
     lengths: dict[str, DurationText] = {}
     """Length by the option's value."""
     unit: DurationText | None = None
@@ -124,6 +133,7 @@ class Buckets(Document):
     """Records that each count a period of time instead of reporting an event."""
 
     start: FieldPath
+    """Field that holds the first moment of the period."""
     end: FieldPath | None = None
     """Absent: a record shows only when its period began."""
     end_inclusive: bool = False
@@ -139,11 +149,17 @@ class Option(Document):
     """A setting of the endpoint that a policy's `query` may give."""
 
     summary: str
+    """What it means, in one sentence."""
     type: Literal["string", "integer"]
+    """What a value is."""
     values: Many[str] = ()
+    """Every value that the endpoint takes; empty: any."""
     minimum: int | None = None
+    """The least number."""
     maximum: int | None = None
+    """The greatest number."""
     default: str | int
+    """The value where a policy gives none."""
     aliases: dict[str, str | int] = {}
     """Other spellings, with the value that each stands for."""
     refused: dict[str, str] = {}
@@ -168,8 +184,11 @@ class Limit(Document):
     """How a page size is asked for."""
 
     parameter: str = "limit"
+    """Query parameter that carries the size."""
     minimum: int = 1
+    """The smallest size."""
     default: int
+    """The size that is asked for; the server may answer with smaller pages."""
     maximum: int | None = None
     """Absent: the documentation names none."""
     by_option: dict[str, dict[str, int]] = {}
@@ -187,6 +206,7 @@ class PageRule(Document):
     place and not by links (RFC 7644, section 3.4.2.4).
     """
     next: FieldPath | None = "_links.next.href"
+    """Where the link to the next page stands; null: there are no links."""
     back: Many[FieldPath] = ("_links.previous.href", "_links.prev.href")
     """Links the other way, which lead on where the first page has no `next` (seed "… by Date Range")."""
     count: Literal["items", "none"] = "none"
@@ -202,8 +222,11 @@ class PostForm(Document):
     """The same read as a POST, for filters too long or too personal for a URL."""
 
     filter: str = "filter"
+    """Field of the body for the filter."""
     limit: str = "limit"
+    """Field of the body for the page size."""
     offset: str = "offset"
+    """Field of the answer that leads to the next page, and of the body that asks for it."""
 
 
 class ForEach(Document):
@@ -234,8 +257,11 @@ class Rate(Document):
     """The rate limit that the endpoint falls under."""
 
     group: str
+    """Name of the limit; kinds of one group share it."""
     requests: int
+    """How many requests the licence has …"""
     per_s: float
+    """… in so many seconds."""
     share: float = 0.35
     """Part of the licence's rate that one address gets (PingOne "Base rate limits")."""
 
@@ -244,16 +270,22 @@ class Source(Document):
     """Where the facts of a descriptor come from."""
 
     title: str
+    """Page, standard or program."""
     read: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+    """Day on which it was read."""
     note: str = ""
+    """What it says, where that needs saying."""
 
 
 class ResourceKind(Document):
     """One PingOne endpoint."""
 
     version: Literal[1]
+    """Version of this form of descriptor."""
     kind: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Name that policies use."""
     summary: str
+    """What its records are, in one sentence."""
     scope: Literal["environment", "organization", "service"]
     """What the records belong to; `service`: a service of its own, whose base is the environment's `api_url`."""
     path: Annotated[str, Field(pattern=r"^/")]

@@ -52,6 +52,8 @@ def render_kind(kind: ResourceKind, *, width: int, color: bool) -> str:
 
 def _facts(kind: ResourceKind) -> Iterator[Fact]:
     yield "endpoint", f"GET {kind.path}"
+    if rule := kind.for_each:
+        yield "each", f"once for each record of {rule.resource}, which is {rule.name} in every record"
     yield "window", _window(kind.window)
     if kind.retention:
         yield "held", f"the last {kind.retention.hot} at once. {kind.retention.older}"

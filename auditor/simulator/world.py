@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from heapq import merge
+from types import MappingProxyType
 from typing import Any, Final, Literal, Self
 
 from auditor.model.instant import format_instant
@@ -151,6 +152,7 @@ class World:
         planted: Planted | None = None,
         surge_month: str = "",
         created: datetime | None = None,
+        collections: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
     ) -> None:
         self.seed = seed
         self.now = now
@@ -160,6 +162,7 @@ class World:
         self._cast = cast
         self._planted = planted or Planted()
         self._surge_month = surge_month
+        self._collections = collections
         self._organization = (
             Organization(organization_id, self.environments, created, now) if created else None
         )
@@ -203,10 +206,17 @@ class World:
 
     @classmethod
     def from_records(
-        cls, records: Sequence[Mapping[str, Any]], *, environment_id: str, now: datetime
+        cls,
+        records: Sequence[Mapping[str, Any]],
+        *,
+        environment_id: str,
+        now: datetime,
+        collections: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
     ) -> Self:
         """
         Return a tenant of one environment whose log is these activity events, as they are.
+
+        `collections` are what else it holds, by path with names in braces, as they are too.
 
         Identifiers may repeat and fields be missing. Counts are derived from the events; before them there
         was nobody.
@@ -216,7 +226,13 @@ class World:
         """
         environment = Environment(environment_id, "Given", "PRODUCTION", [ListedLog(records)])
         organization_id = uuid(digest(environment_id, "organization"))
-        return cls(seed=None, now=now, organization_id=organization_id, environments=[environment])
+        return cls(
+            seed=None,
+            now=now,
+            organization_id=organization_id,
+            environments=[environment],
+            collections=collections,
+        )
 
     def collection(
         self, path: str, identifiers: Mapping[str, str], parameters: Mapping[str, str]
@@ -227,6 +243,8 @@ class World:
         `path` holds names in braces, `identifiers` what stands there: `environment_id`, `organization_id`, and
         `each` for a record of the collection before it. `parameters` are those of the request.
         """
+        if path in self._collections:
+            return self._collections[path]
         environment = self.environment(identifiers.get("environment_id", ""))
         if environment is not None and environment.directory is not None:
             return environment.directory.collection(
@@ -240,7 +258,8 @@ class World:
         """Tell whether this tenant has a collection at a path with names in braces."""
         directory = self.environments[0].directory
         return bool(
-            (directory and directory.serves(path.removeprefix(_ENVIRONMENT)))
+            path in self._collections
+            or (directory and directory.serves(path.removeprefix(_ENVIRONMENT)))
             or (self._organization and self._organization.serves(path))
         )
 
