@@ -112,7 +112,7 @@ def test_a_plan_shows_what_is_read_first_and_who_may(tmp_path, capsys):
     (tmp_path / "policy.yaml").write_text(json.dumps(POLICY), encoding="utf-8")
     assert cli.run(["plan", "--as-of", "2026-11-21T09:00:00Z", str(tmp_path / "policy.yaml")]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "/applications/{each}/roleAss" in shown
+    assert "/applications/{each}/roleAssignments" in shown.replace(" ", "")
     assert "each of GET /environments/{environment_id}/applications (one of Configuration Read Only" in shown
     assert re.search(r"requests at least 1 request", shown)
 

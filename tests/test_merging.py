@@ -22,6 +22,8 @@ from tests.test_compiler import KINDS, program
 from tests.test_planner_windows import NOW
 
 ACTIVITIES = KINDS["activities"]
+assert ACTIVITIES.filter
+FILTER = ACTIVITIES.filter
 
 
 def checks(**queries: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
@@ -77,7 +79,7 @@ def test_checks_share_a_query_where_that_reads_nothing_more(queries, pushdown, g
 
 def test_filters_that_an_endpoint_can_not_join_stay_apart():
     """Where an endpoint has no `or`, joining two filters would mean to read everything."""
-    filter_ = ACTIVITIES.filter.model_copy(update={"disjunction": None})
+    filter_ = FILTER.model_copy(update={"disjunction": None})
     kinds = {**KINDS, "activities": ACTIVITIES.model_copy(update={"filter": filter_})}
     many = checks(a=BY_ADA, b=TAGGED, c=BY_ADA)
     assert served(plan(program(many, kinds=kinds), kinds=kinds)) == ["ac", "b"]
@@ -97,7 +99,7 @@ def test_a_query_that_serves_one_filter_only_has_nothing_to_fall_back_to():
 
 def test_a_filter_too_long_for_a_url_is_split_where_there_is_no_other_way():
     kinds = {**KINDS, "activities": ACTIVITIES.model_copy(update={"post": None})}
-    names = ACTIVITIES.filter.attributes["action.type"].values[:150]
+    names = FILTER.attributes["action.type"].values[:150]
     where = f"action.type in [{', '.join(json.dumps(name) for name in names)}]"
     (made,) = plan(program(checks(a={"where": where}), kinds=kinds), kinds=kinds).queries
     filters = (made.filter, *made.further_filters)
