@@ -166,7 +166,10 @@ class Reading:
         """Read a part to its end, or as far as shows that it had better be cut, and then its pieces."""
         async with self.places:
             self._started = self._started or self.settings.clock()
-            pieces = await self._walk_along(part)
+            try:
+                pieces = await self._walk_along(part)
+            except FetchError as error:
+                raise self.holders.explained(error) if self.holders else error from None
         if pieces:
             await self._read_parts(
                 Part(filter=part.filter, window=window, holder=part.holder, depth=part.depth + 1)
