@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
+from typing import Any
 
 import httpx
 import pytest
@@ -18,8 +19,10 @@ from tests.pages import (
     days,
     events,
     fetched,
+    fetching,
     in_virtual_time,
     link,
+    nothing_left_running,
     ok,
     page,
     query,
@@ -145,6 +148,83 @@ def test_a_limit_below_the_planned_rate_is_found_out():
     assert found.end.complete, found.end.failure
     assert found.end.pages == 7
     assert 1 <= found.end.retries <= 3
+
+
+# --- bounds of a run ------------------------------------------------------------------------------------
+
+
+def test_after_so_many_requests_a_run_stops_and_says_so():
+    tenant = Tenant(*pages(10))
+    found = fetched(tenant, max_requests=4)
+    assert found.failure.code == "evidence.stopped"
+    assert "after 4 requests" in found.failure.reason
+    assert "--max-requests" in found.failure.help
+    assert (len(tenant.asked), found.end.pages, found.end.records) == (4, 4, 4)
+    assert found.end.assurance is None
+
+
+def test_repetitions_count_as_requests():
+    tenant = Tenant(answer(503, {}), answer(503, {}), *pages(10))
+    assert fetched(tenant, max_requests=4).end.pages == 2
+    assert len(tenant.asked) == 4
+
+
+@pytest.mark.parametrize("bound", [{"max_requests": 10}, {"max_duration_s": 1e6}])
+def test_what_is_within_the_bounds_is_complete(bound: dict[str, Any]):
+    assert fetched(Tenant(*pages(10)), **bound).end.complete
+
+
+def test_what_was_complete_before_the_run_stopped_stays_so():
+    def by_query(request: httpx.Request) -> httpx.Response:
+        onward = "cursor" in request.url.params or '"A"' in request.url.params["filter"]
+        return ok(page(events(len(tenant.asked)), next=link(str(len(tenant.asked))) if onward else None))
+
+    tenant = Tenant(by_query)
+    small = query(id="small")
+    large = query(id="large", filter=f'{small.filter} and action.type eq "A"')
+    found = fetched(tenant, small, large, max_requests=20)
+    assert found.of(small).complete
+    assert codes(found).count("evidence.stopped") == 1
+    assert len(tenant.asked) == 20
+
+
+def slowly(tenant: Tenant, seconds: float) -> None:
+    """Let a tenant have a next page always, each after some time."""
+
+    async def another(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(seconds)
+        return ok(page(events(len(tenant.asked)), next=link(str(len(tenant.asked)))))
+
+    tenant.answers = [another]
+
+
+@pytest.mark.parametrize("seconds", [0.3, 3600])
+def test_after_so_long_a_run_stops_also_within_a_request(seconds: float):
+    tenant = Tenant(ok({}))
+    slowly(tenant, seconds)
+    found = fetched(tenant, *several(3), max_duration_s=10, timeout_s=1e6)
+    assert codes(found) == ["evidence.stopped"] * 3
+    assert found.ends[0].failure is not None
+    assert "after 10 s" in found.ends[0].failure.reason
+    assert "--max-duration" in found.ends[0].failure.help
+    assert found.seconds == pytest.approx(10, abs=0.5)
+
+
+def test_a_run_stops_within_a_wait_that_the_server_asks_for():
+    tenant = Tenant(answer(429, {}, Retry_After="200"))
+    found = fetched(tenant, *several(3), max_duration_s=10)
+    assert codes(found) == ["evidence.stopped"] * 3
+    assert found.seconds == pytest.approx(10, abs=0.5)
+
+
+def test_a_run_that_was_stopped_leaves_nothing_running():
+    async def stopped() -> list[str | None]:
+        tenant = Tenant(ok({}))
+        slowly(tenant, 3)
+        with nothing_left_running():
+            return codes(await fetching(tenant, *several(20), max_duration_s=10, concurrency=3))
+
+    assert in_virtual_time(stopped()) == ["evidence.stopped"] * 20
 
 
 # --- page sizes -----------------------------------------------------------------------------------------

@@ -101,6 +101,12 @@ def test_a_failure_of_the_list_itself_says_which_list_it_was(tmp_path, monkeypat
     assert not [request for request in running.requests if request.path.endswith("/roleAssignments")]
 
 
+def test_a_collection_that_is_gone_may_be_that_of_a_record_that_was_deleted(tmp_path, monkeypatch):
+    report, _ = checked(tmp_path, monkeypatch, "404@/roleAssignmentsx1")
+    (verdict,) = report["verdicts"]
+    assert verdict["help"].startswith("If it was deleted after applications were listed, run again.")
+
+
 def test_weather_in_between_changes_nothing(tmp_path, monkeypatch):
     report, _ = checked(tmp_path, monkeypatch, "503@/roleAssignmentsx3", "reset@/roleAssignmentsx2")
     (verdict,), (asked,) = report["verdicts"], report["asked"]

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, TypeAlias
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -33,6 +33,13 @@ from tests.test_compiler_pushdown import joined
 
 NOW = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)
 LEVELS: tuple[Pushdown, ...] = ("proven", "documented", "range")
+WAYS: tuple[tuple[Pushdown, bool], ...] = (
+    ("proven", False),
+    ("documented", False),
+    ("documented", True),
+    ("range", True),
+)
+"""Levels of push-down, and whether filters share queries."""
 
 HOSTILE = [
     'a"b', "a\\", '\\"', "${var.x}", "$${x}", "${", "}", "😀", "e\u0301", "\ud800", "x\udfff", "\udc00\ud800",
@@ -322,6 +329,8 @@ def planned(
     kind: ResourceKind,
     level: Pushdown,
     environment: Environment,
+    *,
+    merge: bool = False,
 ) -> list[PlannedQuery | None]:
     """Return for each filter the query that is planned for it; None where it is said to be never true."""
     query = {"resource": kind.kind} | ({"window": "7d"} if kind.window else {})
@@ -338,7 +347,7 @@ def planned(
         del checks[str(problem.address.route[1])]
     program = compiler.compile(project(checks, environments=(environment,)), pushdown=level).value
     assert program is not None
-    plan = planner.plan(program, KINDS, as_of=NOW, tool_version="0")
+    plan = planner.plan(program, KINDS, as_of=NOW, tool_version="0", merge=merge)
     by_check = {use.check.rpartition("/")[2]: query for query in plan.queries for use in query.uses}
     return [by_check.get(f"c{number}") for number in range(len(filters))]
 
@@ -379,15 +388,19 @@ FILTERS = {name: filters_of(KINDS[name], RECORDS[name]) for name in FILTERED}
 
 
 @settings(
-    max_examples=4, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4,
+    deadline=None,
+    database=None,
+    phases=(Phase.generate,),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_over_http_the_server_answers_every_record_that_a_filter_selects(data, tenant, population):
     kind, records = population
     filters = data.draw(st.lists(FILTERS[kind.kind], min_size=6, max_size=12))
     selecting = [scim.predicate(where, RULES[kind.kind]) for where in filters]
-    for level in LEVELS:
-        queries = planned(filters, kind, level, tenant.environment)
+    for level, merge in WAYS:
+        queries = planned(filters, kind, level, tenant.environment, merge=merge)
         ways = {query.id: either_way(query, kind) for query in queries if query is not None}
         answers = answered(tenant, itertools.chain(*ways.values()))
         for selects, query in zip(selecting, queries, strict=True):

@@ -238,7 +238,7 @@ def test_a_worker_application_reads_what_its_roles_allow():
 # --- collections of each record -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("endpoint", ["users", "groups", "applications"])
+@pytest.mark.parametrize("endpoint", ["users", "groups", "applications", "gateways"])
 def test_each_holder_has_its_own_roles(client, endpoint):
     schema = next(
         kind.item
@@ -250,7 +250,7 @@ def test_each_holder_has_its_own_roles(client, endpoint):
         answer = client.get(f"{endpoint}/{holder['id']}/roleAssignments").json()
         roles[holder["id"]] = {record["role"]["id"] for record in records(answer)}
         for record in records(answer):
-            assert set(schema["required"]) - set(record) <= {"user", "group", "application"}
+            assert set(schema["required"]) - set(record) <= {"user", "group", "application", "gateway"}
             assert record["_links"]["self"]["href"].startswith("https://api.pingone.example/v1/")
     assert any(roles.values())
     assert not all(roles.values())
@@ -272,7 +272,7 @@ def test_the_grants_of_the_log_are_there():
     assert organization_admins == granted != set()
 
 
-@pytest.mark.parametrize("endpoint", ["users", "groups", "applications", "signOnPolicies"])
+@pytest.mark.parametrize("endpoint", ["users", "groups", "applications", "gateways", "signOnPolicies"])
 def test_nobody_has_nothing(client, endpoint):
     below = "actions" if endpoint == "signOnPolicies" else "roleAssignments"
     assert client.get(f"{endpoint}/{PRODUCTION}/{below}").status_code == 404

@@ -10,7 +10,7 @@ from functools import partial
 from auditor.fetcher.auth import Tokens
 from auditor.fetcher.given import given
 from auditor.fetcher.holders import Holders
-from auditor.fetcher.limits import Pacer
+from auditor.fetcher.limits import Bounds, Pacer
 from auditor.fetcher.reading import Reading
 from auditor.fetcher.session import Session
 from auditor.fetcher.settings import Settings
@@ -89,6 +89,7 @@ class _Reader:
         self.pacers: dict[str, Pacer] = {}
         self.page_sizes: dict[str, int] = {}
         self.places = Places(settings.concurrency)
+        self.bounds = Bounds(settings.max_requests, settings.max_duration_s)
         self.found: asyncio.Queue[Page | QueryEnd | None] = asyncio.Queue()
         self.room = asyncio.Semaphore(settings.concurrency)
 
@@ -142,6 +143,7 @@ class _Reader:
             session=self.session,
             settings=self.settings,
             pacer=self._pacer(query),
+            bounds=self.bounds,
             page_sizes=self.page_sizes,
             places=self.places,
             hand_over=hand_over or self._hand_over,

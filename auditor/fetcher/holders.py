@@ -79,6 +79,17 @@ class Holders:
             )
         return path.replace("{each}", quote(name, safe=""))
 
+    def explained(self, error: FetchError) -> FetchError:
+        """Return what a collection was refused with, and why that may be: its holder may be gone by now."""
+        failure = error.failure
+        if failure.code != "query.not-found":
+            return error
+        return FetchError(
+            failure.code,
+            failure.reason,
+            f"If it was deleted after {self.rule.resource} were listed, run again. {failure.help}",
+        )
+
     def named(self, records: list[dict[str, Any]], part: Part) -> list[dict[str, Any]]:
         """Return records with whose they are."""
         holder: dict[str, JSON] = {}

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Final
 
+from auditor.fetcher.failures import FetchError
+
 MARGIN: Final = 1.02
 """How much more apart requests are sent than the rate asks for: clocks and networks are no metronomes."""
 
@@ -17,6 +19,43 @@ SLOWEST: Final = 1 / 16
 
 RECOVERY: Final = 0.02
 """Part of the planned rate that every answer gives back."""
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What a run may take at the most: so many requests, and an instant of the loop's clock to end at."""
+
+    max_requests: int | None = None
+    max_duration_s: float | None = None
+    requests: int = 0
+    ends_at: float | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self.ends_at = None if self.max_duration_s is None else now + self.max_duration_s
+
+    def spend(self) -> None:
+        """
+        Count a request that is about to be sent.
+
+        Raises:
+            FetchError: it would be one too many.
+        """
+        if self.max_requests is not None and self.requests >= self.max_requests:
+            raise _stopped(f"after {self.max_requests:,} requests", "--max-requests")
+        self.requests += 1
+
+    def is_over(self) -> FetchError:
+        """Return the error for what is not complete at the end of the time."""
+        return _stopped(f"after {self.max_duration_s:,g} s", "--max-duration")
+
+
+def _stopped(when: str, option: str) -> FetchError:
+    return FetchError(
+        "evidence.stopped",
+        f"The run was stopped {when}, as {option} says, before everything was read.",
+        f"Run again with a larger {option}, or with fewer checks or shorter windows.",
+    )
 
 
 @dataclass(slots=True)

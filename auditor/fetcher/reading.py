@@ -15,7 +15,7 @@ from auditor.fetcher.auth import Tokens, bearer, missing_credentials, missing_or
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError, FilterRefusedError
 from auditor.fetcher.holders import Holders
-from auditor.fetcher.limits import Pacer
+from auditor.fetcher.limits import Bounds, Pacer
 from auditor.fetcher.paging import Walk, endless
 from auditor.fetcher.progress import Progress
 from auditor.fetcher.session import Request, Response, Session
@@ -40,7 +40,7 @@ class Reading:
     """
     The reading of one query.
 
-    `pacer`, `places` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with
+    `pacer`, `bounds`, `places` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with
     other queries; `hand_over` is given every page.
     """
 
@@ -51,6 +51,7 @@ class Reading:
     session: Session
     settings: Settings
     pacer: Pacer
+    bounds: Bounds
     page_sizes: dict[str, int]
     places: Places
     hand_over: Callable[[Page], Awaitable[None]]
@@ -77,18 +78,25 @@ class Reading:
 
     async def _ended(self, reading: Awaitable[QueryEnd]) -> QueryEnd:
         try:
-            end = await reading
+            async with asyncio.timeout_at(self.bounds.ends_at):
+                end = await self._tried(reading)
+        except TimeoutError:
+            end = self._end(failure=self.bounds.is_over().failure)
+        ended = self.settings.clock()
+        return replace(end, elapsed_s=(ended - (self._started or ended)).total_seconds())
+
+    async def _tried(self, reading: Awaitable[QueryEnd]) -> QueryEnd:
+        try:
+            return await reading
         except FetchError as error:
-            end = self._end(failure=error.failure)
+            return self._end(failure=error.failure)
         except Exception as error:  # noqa: BLE001  # one query's bug must not cost the other queries their verdicts
             failure = Failure(
                 code="internal.error",
                 reason=f"Reading broke off: {type(error).__name__}: {error}",
                 help="This is a bug of the auditor; please report it.",
             )
-            end = self._end(failure=failure)
-        ended = self.settings.clock()
-        return replace(end, elapsed_s=(ended - (self._started or ended)).total_seconds())
+            return self._end(failure=failure)
 
     def _end(
         self,
@@ -166,7 +174,10 @@ class Reading:
         """Read a part to its end, or as far as shows that it had better be cut, and then its pieces."""
         async with self.places:
             self._started = self._started or self.settings.clock()
-            pieces = await self._walk_along(part)
+            try:
+                pieces = await self._walk_along(part)
+            except FetchError as error:
+                raise self.holders.explained(error) if self.holders else error from None
         if pieces:
             await self._read_parts(
                 Part(filter=part.filter, window=window, holder=part.holder, depth=part.depth + 1)
@@ -253,8 +264,13 @@ class Reading:
             headers=headers,
             effort=self._progress.effort,
             pacer=self.pacer,
-            before=partial(self._check_coverage, window),
+            before=partial(self._admit, window),
         )
+
+    def _admit(self, window: Window | None) -> None:
+        """Let a request be sent if nothing is against it at this moment."""
+        self._check_coverage(window)
+        self.bounds.spend()
 
     def _check_coverage(self, window: Window | None) -> None:
         """Judge a slice at the moment when it is asked for; what has aged out meanwhile is gone."""

@@ -15,7 +15,8 @@ class Settings:
     How to fetch.
 
     `clock` is the wall clock in UTC; `rates` overrides requests per second by rate group or resource kind
-    (0: no limit); `transport` replaces the network in tests.
+    (0: no limit); `transport` replaces the network in tests. After `max_requests` reads, repeated ones
+    included, or `max_duration_s` a run stops, and what is not complete then is not.
     """
 
     clock: Callable[[], datetime]
@@ -27,4 +28,6 @@ class Settings:
     first_wait_s: float = 0.5
     timeout_s: float = 60
     """The longest silence of a server."""
+    max_requests: int | None = None
+    max_duration_s: float | None = None
     transport: httpx.AsyncBaseTransport | None = None

@@ -92,6 +92,7 @@ class Directory:
         self._of_each: Mapping[str, tuple[str, Callable[[str], list[Record]]]] = {
             "/users/{each}/roleAssignments": ("/users", partial(self._assignments, "/users")),
             "/groups/{each}/roleAssignments": ("/groups", partial(self._assignments, "/groups")),
+            "/gateways/{each}/roleAssignments": ("/gateways", partial(self._assignments, "/gateways")),
             "/applications/{each}/roleAssignments": (
                 "/applications",
                 partial(self._assignments, "/applications"),
@@ -347,7 +348,7 @@ class Directory:
 
     def _assignments(self, path: str, holder: str) -> list[Record]:
         """
-        Return the roles of one user, group or application.
+        Return the roles of one user, group, application or gateway.
 
         Two administrators and one worker hold Organization Admin; one user who administers nothing reads all.
         """
@@ -377,6 +378,7 @@ class Directory:
             clean_up: [(identity_admin, environment)],
             review: [(identity_reader, environment), (configuration_reader, environment)],
             cast.thing("GROUP", 7).id: [(identity_reader, environment)],
+            cast.thing("GATEWAY", 0).id: [(identity_admin, environment)],
         }
         return [
             self._record(
