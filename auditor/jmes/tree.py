@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from operator import is_
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 from typing import Literal as OneOf
 
@@ -309,13 +311,27 @@ def path_of(node: Node) -> tuple[str | int, ...] | None:
 
 
 def transform(node: Node, change: Callable[[Node], Node]) -> Node:
-    """Return a tree in which each node is what *change* makes of it, from above: it is given the old nodes."""
+    """
+    Return a tree in which each node is what *change* makes of it, from above: it is given the old nodes.
+
+    What nothing is changed in stays the same tree.
+    """
 
     def below(value: Any) -> Any:
         if isinstance(value, _Spanned):
             return transform(value, change)  # type: ignore[arg-type]  # every spanned class is one of the nodes
-        return tuple(map(below, value)) if isinstance(value, tuple) else value
+        if not isinstance(value, tuple):
+            return value
+        items = tuple(map(below, value))
+        return value if all(map(is_, items, value)) else items
 
     changed = change(node)
-    parts = {part.name: below(getattr(changed, part.name)) for part in fields(changed) if part.name != "span"}
-    return replace(changed, **parts)
+    old = {name: getattr(changed, name) for name in _parts(type(changed))}
+    new = {name: below(value) for name, value in old.items()}
+    different = {name: value for name, value in new.items() if value is not old[name]}
+    return replace(changed, **different) if different else changed
+
+
+@cache
+def _parts(shape: type[Node]) -> tuple[str, ...]:
+    return tuple(part.name for part in fields(shape) if part.name != "span")

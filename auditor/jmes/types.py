@@ -107,7 +107,8 @@ class Type:
 
     def without(self, *names: str) -> Type:
         """Return the type without some parts, by JMESPath's names; what may be anything stays so."""
-        return replace(self, **{name: _ABSENT[name] for name in names})
+        gone = {name: _ABSENT[name] for name in names if getattr(self, name)}
+        return replace(self, **gone) if gone else self
 
     def only(self, *names: str) -> Type:
         """Return the type with some of its parts alone; what may be anything is then of those types."""
