@@ -36,6 +36,7 @@ checks:
         on_missing: fail
         message: "{{actors.client.name}} deleted {{resources[0].name}} at {{recordedAt}}"
       - none: "[?length(resources) > `{number}`]"
+        on_missing: pass
         severity: low
     remediation: Restore the application; remove the role of the client that did it.
     references:
