@@ -255,6 +255,36 @@ def test_finishing_changes_nothing_so_that_more_records_can_follow():
         assert reducer.finish(state).result == reducer.finish(state).result == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "records"),
+    [
+        ("max(@)", [1, 1.0, True][:2]),
+        ("min(@)", [1.0, 1, 2]),
+        ("max_by(@, &n)", [{"n": 1, "x": "first"}, {"n": 1.0}, {"n": 0}]),
+        ("min_by(@, &n)", [{"n": 1.0, "x": "first"}, {"n": 1}]),
+        ("count_by(@, &@)", [1, 1.0, 1]),
+        ("unique(@)", [1.0, 1, True, [1], [1.0]]),
+        ("rate_max(@, &n, &at, '1h')", [{"n": n, "at": "2026-11-21T08:00:00Z"} for n in (1, 1.0, 2)]),
+        ("@ == `[1, 2]`", [1, 2, 3]),
+        ("@ == `[1, 2]`", [1, 2]),
+        ("@ != `[]`", [1]),
+    ],
+)
+def test_of_equals_the_first_in_the_list_stands_for_all(text, records):
+    """Whichever comes first, and whichever state is merged into which."""
+    entries = list(enumerate(records))
+    for parts in ([[entry] for entry in entries], [[entry] for entry in entries[::-1]], [entries[::-1]]):
+        assert streamed(parse(text), parts, select=False) == whole(parse(text), records, select=False)
+
+
+@pytest.mark.parametrize("texts_of_numbers", [["inf", "1.5"], ["inf", "-inf"], ["1", "-inf", "2"]])
+def test_plain_jmespath_adds_what_is_not_finite_in_any_parts(texts_of_numbers):
+    entries = list(enumerate(texts_of_numbers))
+    for parts in ([[entry] for entry in entries], [[entry] for entry in entries[::-1]]):
+        node = parse("[].to_number(@) | [sum(@), avg(@)]")
+        assert streamed(node, parts, select=None) == whole(node, texts_of_numbers, select=None)
+
+
 # --- the tables and the suite
 
 
@@ -407,6 +437,23 @@ def test_a_part_that_keeps_more_than_its_bound_is_an_error_and_never_cut(text, b
         assert help_
 
 
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("sort_by(@, &n)[0].n == `0`", {"max_items": 5}),
+        ("length(unique([].n)) > `0`", {"max_groups": 5}),
+        ("count_by(@, &n)", {"max_groups": 5}),
+        ("rate_max(@, &'x', &at, '1h')", {"max_instants": 5}),
+        ("max_gap(@, &at)", {"max_instants": 5}),
+    ],
+)
+@pytest.mark.parametrize("cut", [0, 1, 4, 6, 7, 8])
+def test_what_is_too_much_together_is_too_much_however_it_is_cut(text, bounds, cut):
+    entries = [(n, {"n": n, "at": f"2026-11-21T0{n}:00:00Z"}) for n in range(8)]
+    for parts in ([entries[:cut], entries[cut:]], [entries[cut:], entries[:cut]]):
+        assert streamed(parse(text), parts, select=False, **bounds)[0] == "evaluation.too-many"
+
+
 def test_a_bound_holds_only_where_the_part_is_needed():
     """An error is a value until the finished expression asks for it."""
     records = [{"n": number} for number in range(8)]
@@ -448,6 +495,16 @@ def test_a_record_that_two_filters_leave_open_is_one_record():
         ("b", 2),
     ]
     assert left_open == 3
+
+
+def test_a_record_that_is_left_open_again_at_the_end_is_still_one_record():
+    records = [{"a": 1}, {"b": 1}, {}, {"a": 1, "b": 1}]
+    text = "[length([?a == `1`]), @[:3] | [?b == `1`] | length(@), @[-1:] | [?c == `1`]]"
+
+    for select in (False, True):
+        found = streamed(parse(text), [[(n, record)] for n, record in enumerate(records)], select=select)
+        assert found == whole(parse(text), records, select=select)
+        assert found[3] == 4
 
 
 def test_a_filter_that_is_not_asked_leaves_nothing_open():
@@ -507,9 +564,11 @@ def test_a_record_that_nests_too_deep_is_an_error_of_the_part_that_looks_at_it()
     for _ in range(20_000):
         deep = [deep]
     reducer = stream(parse("[length(@), length(unique(@))]")), stream(parse("length(@)"))
-    states = [each.initial() for each in reducer]
-    for each, state in zip(reducer, states, strict=True):
+    states = [each.merge(each.initial(), each.initial()) for each in reducer]
+    for number, each in enumerate(reducer):
+        state = each.initial()
         each.step(state, 1, deep)
+        states[number] = each.merge(states[number], state)
 
     assert reducer[1].finish(states[1]).result == 1
     with pytest.raises(EvaluationError) as raised:

@@ -395,7 +395,7 @@ class _Writer:
             if null is None or self._is_value(below):
                 sides.append(side)
                 continue
-            if side is left and not left.undecided and self._is_value(node.right):
+            if not left.undecided and self._is_value(node.right):
                 test = self._test(node, left.name, right.name)
                 self._write(f"{target} = {self._constant(null)} if {left.name} is None else {test}")
                 return _Part(target, undecided=True, boolean=boolean)
