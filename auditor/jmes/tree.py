@@ -326,12 +326,13 @@ def transform(node: Node, change: Callable[[Node], Node]) -> Node:
         return value if all(map(is_, items, value)) else items
 
     changed = change(node)
-    old = {name: getattr(changed, name) for name in _parts(type(changed))}
+    shape: Any = type(changed)
+    old = {name: getattr(changed, name) for name in _parts(shape)}
     new = {name: below(value) for name, value in old.items()}
     different = {name: value for name, value in new.items() if value is not old[name]}
     return replace(changed, **different) if different else changed
 
 
 @cache
-def _parts(shape: type[Node]) -> tuple[str, ...]:
+def _parts(shape: type[Any]) -> tuple[str, ...]:
     return tuple(part.name for part in fields(shape) if part.name != "span")
