@@ -402,6 +402,39 @@ def plan(as_json: bool, out: str | None, detailed_exitcode: bool, **options: Any
 
 
 @main.command()
+@click.argument("name", metavar="CHECK")
+@_policies
+@_planning
+def explain(name: str, **options: Any) -> int:
+    """
+    Explain one check: what is asked for it, what is judged here, what it reads.
+
+    CHECK is the id of a check, alone, as PACK/CHECK, or as ENVIRONMENT/PACK/CHECK.
+    """
+    from auditor import app
+
+    checked = app.explain(_job(**options), name)
+    if checked.value is None:
+        _mistakes(checked.diagnostics)
+    _out("\n".join(app.explanation_text(found, **_look()) for found in checked.value))
+    return 0
+
+
+@main.command()
+@_policies
+@_planning
+def graph(**options: Any) -> int:
+    """Draw which checks rest on which queries, as a Mermaid flowchart."""
+    from auditor import app
+
+    checked = app.plan(_job(**options))
+    if checked.value is None:
+        _mistakes(checked.diagnostics)
+    _out(app.graph_text(checked.value.plan))
+    return 0
+
+
+@main.command()
 @_policies
 @_planning
 @click.option("--simulate", is_flag=True, help="Ask the built-in simulator instead of a tenant.")

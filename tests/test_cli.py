@@ -707,3 +707,21 @@ def test_a_variable_that_an_unread_file_may_declare_is_no_mistake_yet(auditor, p
     assert "elsewhere" not in ran.err
     (project / "policies" / "third.yaml").unlink()
     assert "elsewhere" in auditor("validate").err
+
+
+def test_the_default_of_a_sensitive_variable_is_not_shown_beside_a_mistake_of_an_expression(
+    auditor, tmp_path
+):
+    path = tmp_path / "policy.yaml"
+    variables = '{"token": {"type": "string", "sensitive": true, "default": "' + CANARY + '"}}'
+    query = '{"resource": "activities", "window": "1d"}'
+    check = '{"title": "T", "query": ' + query + ', "expect": {"every": "lenght(id) > `1`"}}'
+    path.write_text(
+        f'{{"version": 1, "pack": {{"id": "p"}}, "variables": {variables}, "checks": {{"c": {check}}}}}',
+        encoding="utf-8",
+    )
+    for words in (("validate", path), ("validate", path, "--json"), ("plan", path), ("check", path)):
+        ran = auditor(*words)
+        assert ran.code == 1
+        assert "jmes.unknown-function" in ran.out + ran.err
+        assert CANARY not in ran.out + ran.err

@@ -7,6 +7,7 @@ could cause: what is wrong comes back as diagnostics or as verdicts.
 
 from auditor.app.console import Console
 from auditor.app.documents import write
+from auditor.app.explaining import explain
 from auditor.app.formatting import format_files, save
 from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, validate
 from auditor.app.run import check
@@ -14,7 +15,9 @@ from auditor.app.scaffold import init
 from auditor.app.simulation import SimulatorJob, faults, simulate
 from auditor.app.views import (
     diagnostics_document,
+    explanation_text,
     formats,
+    graph_text,
     plan_document,
     plan_text,
     schema,
@@ -30,9 +33,12 @@ __all__ = [
     "SimulatorJob",
     "check",
     "diagnostics_document",
+    "explain",
+    "explanation_text",
     "faults",
     "format_files",
     "formats",
+    "graph_text",
     "init",
     "plan",
     "plan_document",

@@ -9,8 +9,11 @@ from auditor import config, jmes, planner
 from auditor.model.diagnostic import Diagnostic
 from auditor.model.plan import Plan
 from auditor.reporter import FORMATS
+from auditor.reporter import explanation as explanation_view
+from auditor.reporter import graph as graph_view
 from auditor.reporter import plan as plan_view
 from auditor.reporter import schema as schema_view
+from auditor.reporter.explanation import Explanation
 
 
 def formats() -> tuple[str, ...]:
@@ -26,6 +29,16 @@ def plan_text(plan: Plan, *, width: int, color: bool) -> str:
 def plan_document(plan: Plan) -> str:
     """Return a plan as JSON text."""
     return _json(planner.to_document(plan))
+
+
+def graph_text(plan: Plan) -> str:
+    """Return a plan as a Mermaid flowchart."""
+    return graph_view.render(plan)
+
+
+def explanation_text(explanation: Explanation, *, width: int, color: bool) -> str:
+    """Return what can be told of a check before a run, for people."""
+    return explanation_view.render(explanation, width=width, color=color)
 
 
 def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:

@@ -183,12 +183,23 @@ def _told(reading: Reading, variable_files: Collection[str], *, all_public: bool
 
 
 def located(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str]) -> tuple[Diagnostic, ...]:
-    """Return diagnostics with their locations, each once, in the order of file and line."""
+    """
+    Return diagnostics with their locations, each once, in the order of file and line.
+
+    A line of a policy that holds the default of a sensitive variable is not shown.
+    """
     found = [
         documents.at(d, sources[d.address.file]) if d.address and d.address.file in sources else d
         for d in diagnostics
     ]
-    return tuple(sorted(dict.fromkeys(found), key=_place))
+    return tuple(sorted(dict.fromkeys(_discreet(d, sources) for d in found), key=_place))
+
+
+def _discreet(diagnostic: Diagnostic, sources: Mapping[str, str]) -> Diagnostic:
+    where = diagnostic.location
+    if where is None or where.file == PROJECT_FILE or "sensitive" not in sources.get(where.file, ""):
+        return diagnostic
+    return hushed(diagnostic, sources, variable_files=(), all_public=False)
 
 
 def _place(diagnostic: Diagnostic) -> tuple[str, int, int, str]:

@@ -52,6 +52,7 @@ from auditor.jmes.kinds import Kind
 from auditor.jmes.outcome import EvaluationError, Missing, Operand, Undecided
 from auditor.jmes.parser import parse
 from auditor.jmes.printer import render
+from auditor.jmes.reads import fields_read
 from auditor.jmes.sample import sample
 from auditor.jmes.streaming import (
     MAX_GROUPS,
@@ -93,6 +94,7 @@ __all__ = [
     "check",
     "children",
     "compile",
+    "fields_read",
     "list_of",
     "object_of",
     "parse",

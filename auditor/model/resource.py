@@ -410,3 +410,14 @@ def value_at(record: Mapping[str, JSON], path: str) -> JSON:
     for step in path.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     return value
+
+
+def is_optional(schema: JSONSchema, path: str) -> bool:
+    """Tell whether a field of a record may be absent; what no schema names may always be."""
+    for step in path.split("."):
+        while schema.get("type") == "array":
+            schema = schema.get("items", {})
+        if step not in schema.get("required", ()):
+            return True
+        schema = schema.get("properties", {}).get(step, {})
+    return False

@@ -1,0 +1,63 @@
+"""`auditor explain` and `auditor graph`: what a plan holds, check by check."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from auditor import jmes, scim
+from auditor.app.jobs import Job, plan
+from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
+from auditor.model.query import CompiledCheck
+from auditor.model.resource import Catalogue, is_optional
+from auditor.reporter.explanation import Explanation
+
+
+def explain(job: Job, name: str, now: datetime | None = None) -> Checked[tuple[Explanation, ...]]:
+    """
+    Explain a check, named by its id, with its pack (`pack/check`), or with its environment too.
+
+    Result: an explanation for each environment and pack that has such a check.
+    """
+    planned = plan(job, now)
+    if planned.value is None:
+        return Checked(None, planned.diagnostics)
+    program, catalogue = planned.value.program, planned.value.project.catalogue
+    known = {check.name: check for check in program.checks}
+    found = [check for full, check in known.items() if f"/{full}".endswith(f"/{name}")]
+    if not found:
+        unknown = Diagnostic(
+            code="policy.unknown-check",
+            summary="Unknown check",
+            detail=f'There is no check "{name}".',
+            help=did_you_mean(name, {check.id for check in program.checks}) or "See: auditor plan",
+            subject=name,
+        )
+        return Checked(None, (*planned.diagnostics, unknown))
+    explained = tuple(
+        Explanation(check=check, plan=planned.value.plan, fields=_fields(check, catalogue)) for check in found
+    )
+    return Checked(explained, planned.diagnostics)
+
+
+def _fields(check: CompiledCheck, catalogue: Catalogue) -> dict[str, dict[str, bool]]:
+    """Return the fields that a check reads, by query, with whether each may be absent."""
+    reads: dict[str, set[str]] = {name: set() for name in check.queries}
+    for name, query in check.queries.items():
+        if query.where:
+            rule_of = scim.rules(catalogue[query.resource])
+            tree = scim.parse(query.where, check.values)
+            reads[name] |= {".".join(rule_of(attribute).path) for attribute in scim.attributes(tree)}
+    texts: list[tuple[str | None, str]] = [(None, text) for text in check.bind.values()]
+    texts += [(expectation.over, expectation.expression) for expectation in check.expectations]
+    for over, text in texts:
+        for path in jmes.fields_read(jmes.parse(text, check.values)):
+            # What sees all queries together names the query first.
+            query_name, _, rest = path.partition(".") if over is None else (over, "", path)
+            if query_name in reads and rest:
+                reads[query_name].add(rest)
+    return {
+        name: {
+            path: is_optional(catalogue[check.queries[name].resource].item, path) for path in sorted(paths)
+        }
+        for name, paths in reads.items()
+    }

@@ -1,0 +1,102 @@
+"""One check explained for people: what it is about, what is asked for it, what it reads, what it comes to when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from auditor.model.plan import Plan, PlannedQuery, Use
+from auditor.model.query import CompiledCheck, CompiledExpectation
+from auditor.reporter.neutral import one_line
+from auditor.reporter.page import Page
+from auditor.reporter.wording import Fact, quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """
+    A check with what can be told of it before a run.
+
+    `fields` holds by query name the fields that its expressions and filter read, and whether each may be absent.
+    """
+
+    check: CompiledCheck
+    plan: Plan
+    fields: Mapping[str, Mapping[str, bool]]
+
+    @property
+    def queries(self) -> tuple[tuple[PlannedQuery, Use], ...]:
+        """The planned queries that serve the check, each with how."""
+        return tuple(
+            (query, use) for query in self.plan.queries for use in query.uses if use.check == self.check.name
+        )
+
+
+def render(explanation: Explanation, *, width: int, color: bool) -> str:
+    """Write an explanation for a terminal of *width* cells."""
+    page = Page(width, color=color)
+    check = explanation.check
+    page.put(one_line(check.title), "bold", head=f"{one_line(check.name)}  ")
+    page.facts(_about(check))
+    for name, query in check.queries.items():
+        page.section(f"Query {name}" if name else "Query")
+        page.facts(_query(explanation, name, query.where, query.pushed))
+    if check.bind:
+        page.section("Bound once all records are there")
+        page.facts((f"bind.{name}", one_line(text)) for name, text in check.bind.items())
+    for number, expectation in enumerate(check.expectations, 1):
+        page.section(f"Expectation {number} of {len(check.expectations)}")
+        page.facts(_expectation(expectation, check))
+    return str(page)
+
+
+def _about(check: CompiledCheck) -> Iterator[Fact]:
+    yield "severity", check.severity
+    yield "why", one_line(check.description)
+    for framework, controls in check.controls.items():
+        yield "controls", f"{framework}: {', '.join(controls)}"
+    yield "tags", ", ".join(check.tags)
+    yield "remediation", one_line(check.remediation)
+    if check.excluded is not None:
+        yield "excluded", one_line(check.excluded)
+    for name, value in check.values.items():
+        shown = "(sensitive)" if value.sensitive else repr(value.json)
+        yield "value", one_line(f"{name} = {shown} (from {value.origin})")
+
+
+def _query(explanation: Explanation, name: str, where: str, pushed: str) -> Iterator[Fact]:
+    yield "resource", explanation.check.queries[name].resource
+    yield "where", one_line(where) or "everything"
+    yield "server", one_line(pushed) or "the window only"
+    for query, use in explanation.queries:
+        if use.name == name:
+            others = len(query.uses) - 1
+            shared = f", shared with {quantity(others, 'other check')}" if others else ""
+            yield "here", one_line(use.residual) or "the window only"
+            yield "window", str(use.window or "what is there now")
+            exact = "" if query.requests_exact else "at least "
+            yield "request", f"{query.id}{shared}: {exact}{quantity(query.requests_at_least, 'request')}"
+            yield "roles", f"one of {', '.join(query.roles)}"
+    for path, is_optional in explanation.fields.get(name, {}).items():
+        yield "reads", f"{path}{'  (may be absent)' if is_optional else ''}"
+
+
+def _expectation(expectation: CompiledExpectation, check: CompiledCheck) -> Iterator[Fact]:
+    over = f" over {expectation.over}" if expectation.over else ""
+    yield expectation.form, f"{one_line(expectation.expression)}{over}"
+    yield "severity", expectation.severity
+    yield "reducer", _reducer(expectation, check)
+    yield "on_missing", expectation.on_missing or "an error, which says what is absent"
+    for name, on_empty in expectation.on_empty.items():
+        yield "on_empty", f"{name}: {on_empty}" if name else on_empty
+    yield "message", one_line(expectation.message or "")
+
+
+def _reducer(expectation: CompiledExpectation, check: CompiledCheck) -> str:
+    if check.bind:
+        return "records are kept until all are there, since something is bound first"
+    if expectation.over is None:
+        return "records of all queries are kept, since the expression sees them together"
+    if expectation.form == "every":
+        return "each record on its own, as it comes"
+    return "records are kept, since the expression sees the whole list"
