@@ -174,6 +174,9 @@ _planning = _shared(
         help="One query for each check, to see what sharing saves.",
     ),
     click.option(
+        "--stats", metavar="FILE", help="JSON report of an earlier run, whose counts the plan reckons with."
+    ),
+    click.option(
         "--records",
         metavar="KIND=FILE",
         multiple=True,
@@ -374,13 +377,14 @@ def _lines(*, interactive: bool) -> Iterator[str]:
 @_policies
 @_planning
 @click.option("--out", metavar="FILE", help="Write the plan to a file, as JSON.")
+@click.option("--probe", is_flag=True, help="Ask for one page of each query, to tell what all of them take.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where a window is not covered.")
 @_json
-def plan(as_json: bool, out: str | None, detailed_exitcode: bool, **options: Any) -> int:
-    """Say exactly what a run would ask, without asking anything."""
+def plan(as_json: bool, out: str | None, probe: bool, detailed_exitcode: bool, **options: Any) -> int:
+    """Say exactly what a run would ask, without asking anything (but one page of each query with --probe)."""
     from auditor import app
 
-    checked = app.plan(_job(**options))
+    checked = (app.plan_with_probes if probe else app.plan)(_job(**options))
     if checked.value is None:
         _mistakes(checked.diagnostics)
     _show_problems(checked.diagnostics)
@@ -393,7 +397,7 @@ def plan(as_json: bool, out: str | None, detailed_exitcode: bool, **options: Any
             raise click.ClickException(
                 f"The plan can not be written to {out}: {error.strerror or error}"
             ) from None
-    _out(document if as_json else app.plan_text(made, **_look()))
+    _out(document if as_json else app.plan_text(made, probed=probe, **_look()))
     gaps = [query.id for query in made.queries if query.coverage and not query.coverage.covered]
     if gaps and detailed_exitcode:
         click.echo(f"auditor: {len(gaps)} of {len(made.queries)} windows are not covered (exit 2)", err=True)

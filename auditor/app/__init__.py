@@ -10,6 +10,7 @@ from auditor.app.documents import write
 from auditor.app.explaining import explain
 from auditor.app.formatting import format_files, save
 from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, validate
+from auditor.app.probing import plan_with_probes
 from auditor.app.run import check
 from auditor.app.scaffold import init
 from auditor.app.simulation import SimulatorJob, faults, simulate
@@ -43,6 +44,7 @@ __all__ = [
     "plan",
     "plan_document",
     "plan_text",
+    "plan_with_probes",
     "save",
     "schema",
     "schema_names",

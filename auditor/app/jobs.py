@@ -12,13 +12,13 @@ from auditor import __version__, compiler, config, planner
 from auditor.app.clock import wall_clock
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.environment import Environment
-from auditor.model.instant import parse_instant
-from auditor.model.plan import Inputs, Plan
+from auditor.model.instant import Window, parse_instant
+from auditor.model.plan import Count, Inputs, Plan
 from auditor.model.policy import Severity
 from auditor.model.project import Project
 from auditor.model.query import Program, Pushdown
 from auditor.model.resource import Catalogue
-from auditor.model.value import JSON
+from auditor.model.value import JSON, parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,10 @@ class Job:
     as_of: str | None = None
     pushdown: Pushdown = "documented"
     merge: bool = True
+    stats: str | None = None
+    """A JSON report of an earlier run, whose counts tell what there is to read."""
+    counts: tuple[Count, ...] = ()
+    """Counts that are known already."""
     records: Sequence[str] = ()
     simulation: Simulation | None = None
     rates: Sequence[str] = ()
@@ -130,8 +134,11 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
         problems += given.diagnostics
     as_of = _as_of(job, given.value if given else None, project.catalogue, now or wall_clock())
     problems += as_of.diagnostics
+    counted = counts_of(job)
+    problems += counted.diagnostics
     if as_of.value is None or any(problem.level is Level.ERROR for problem in problems):
         return Checked(None, tuple(problems))
+    counts = (*job.counts, *(counted.value or ()))
     made = planner.plan(
         program,
         project.catalogue,
@@ -139,13 +146,14 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
         tool_version=__version__,
         merge=job.merge,
         given=given is not None,
+        counts=counts,
     )
-    made = replace(made, inputs=_inputs(job, project))
+    made = replace(made, inputs=_inputs(job, project, counts))
     planned = Planned(project=project, program=program, plan=made, given=given.value if given else None)
     return Checked(planned, tuple(problems))
 
 
-def _inputs(job: Job, project: Project) -> Inputs:
+def _inputs(job: Job, project: Project, counts: tuple[Count, ...]) -> Inputs:
     """Return what the command line says of a plan; a sensitive value has to be given again."""
     sensitive = {
         name
@@ -165,6 +173,40 @@ def _inputs(job: Job, project: Project) -> Inputs:
         variables=tuple(kept),
         pushdown=job.pushdown,
         merge=job.merge,
+        counts=counts,
+    )
+
+
+def counts_of(job: Job) -> Checked[tuple[Count, ...]]:
+    """Return the counts of the report that a job names, if it names one."""
+    if job.stats is None:
+        return Checked(())
+    try:
+        report = parse_json((job.folder / job.stats).read_bytes())
+        counts = tuple(
+            _count(asked) for asked in report["asked"] if asked["end"] and not asked["end"]["failure"]
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = Diagnostic(
+            code="option.bad-stats",
+            summary="No counts",
+            detail=f"The file {job.stats} holds no counts: {type(error).__name__}: {error}.",
+            help="Name the JSON report of an earlier run: auditor check --report json=FILE",
+            subject="--stats",
+        )
+        return Checked(None, (problem,))
+    return Checked(counts)
+
+
+def _count(asked: JSON) -> Count:
+    query = asked["query"]
+    window = query["window"]
+    return Count(
+        environment=str(query["environment"]),
+        resource=str(query["resource"]),
+        filter=str(query["filter"]),
+        window=Window(parse_instant(window["start"]), parse_instant(window["end"])) if window else None,
+        records=int(asked["end"]["records"]),
     )
 
 

@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from auditor import config, planner
 from auditor.app.jobs import Job
 from auditor.model.diagnostic import Checked, Diagnostic
-from auditor.model.instant import format_instant, parse_instant
-from auditor.model.plan import Plan
+from auditor.model.instant import Window, format_instant, parse_instant
+from auditor.model.plan import Count, Plan
 from auditor.model.value import JSON, parse_json
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
@@ -38,6 +38,7 @@ class SavedPlan:
             "--records": job.records,
             "--pushdown": job.pushdown != "documented",
             "--no-merge": not job.merge,
+            "--stats": job.stats,
         }
         inputs = self.document["inputs"]
         again = replace(
@@ -47,6 +48,7 @@ class SavedPlan:
             variables=(*((option, text) for option, text in inputs["variables"]), *job.variables),
             pushdown=inputs["pushdown"],
             merge=inputs["merge"],
+            counts=tuple(_count(given) for given in inputs["counts"]),
             as_of=self.document["as_of"],
         )
         problems = tuple(
@@ -89,6 +91,17 @@ class SavedPlan:
 
     def _problem(self, code: str, summary: str, detail: str, help: str) -> Diagnostic:
         return Diagnostic(code=code, summary=summary, detail=detail, help=help, subject=self.file)
+
+
+def _count(given: dict[str, Any]) -> Count:
+    window = given["window"]
+    return Count(
+        environment=given["environment"],
+        resource=given["resource"],
+        filter=given["filter"],
+        window=Window(parse_instant(window["from"]), parse_instant(window["to"])) if window else None,
+        records=given["records"],
+    )
 
 
 def saved_plan(job: Job) -> Checked[SavedPlan]:

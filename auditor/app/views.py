@@ -21,9 +21,9 @@ def formats() -> tuple[str, ...]:
     return tuple(FORMATS)
 
 
-def plan_text(plan: Plan, *, width: int, color: bool) -> str:
-    """Return a plan for people."""
-    return plan_view.render(plan, width=width, color=color)
+def plan_text(plan: Plan, *, width: int, color: bool, probed: bool = False) -> str:
+    """Return a plan for people; *probed* tells that first pages were asked for it."""
+    return plan_view.render(plan, width=width, color=color, probed=probed)
 
 
 def plan_document(plan: Plan) -> str:

@@ -77,6 +77,8 @@ class PlannedQuery:
     coverage: Coverage | None
     requests_at_least: int
     requests_exact: bool
+    requests_expected: int | None = None
+    """How many requests counts of earlier answers let expect."""
     page_size: int | None
     expected_records: int | None
     """Number of records that a complete answer has, where the window alone decides it."""
@@ -99,6 +101,21 @@ class PlannedEnvironment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """
+    How many records a filter found in a window.
+
+    `filter` is that of a planned query, with `${window.start}` and `${window.end}` for the ends of the window.
+    """
+
+    environment: str
+    resource: str
+    filter: str
+    window: Window | None
+    records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
     """
     What the command line made a plan with.
@@ -111,6 +128,7 @@ class Inputs:
     variables: tuple[tuple[str, str], ...] = ()
     pushdown: Pushdown = "documented"
     merge: bool = True
+    counts: tuple[Count, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,21 +6,24 @@ The plan is a function of its arguments alone; the same program as of the same i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
 from auditor import scim
 from auditor.model.environment import Environment
 from auditor.model.instant import Window
-from auditor.model.plan import Plan, PlannedEnvironment, PlannedQuery, coverage
+from auditor.model.plan import Count, Plan, PlannedEnvironment, PlannedQuery, coverage
 from auditor.model.query import Program
 from auditor.model.resource import Catalogue
+from auditor.planner.counts import Counts
 from auditor.planner.document import to_document
-from auditor.planner.merging import Demand, Shared, alone, shared
+from auditor.planner.merging import EVERYTHING, Demand, Shared, alone, length, shared, span
 from auditor.planner.queries import MAX_URL, Maker
 from auditor.planner.windows import resolve
 
-__all__ = ["MAX_URL", "plan", "to_document"]
+__all__ = ["MAX_URL", "plan", "samples", "to_document"]
 
 
 def plan(
@@ -31,6 +34,7 @@ def plan(
     tool_version: str,
     merge: bool = True,
     given: bool = False,
+    counts: Iterable[Count] = (),
 ) -> Plan:
     """
     Return what has to be asked for a program.
@@ -38,7 +42,8 @@ def plan(
     Checks on one resource of one environment share a query where that reads nothing more than one query for
     each would; without *merge* every check has its own. Excluded checks ask for nothing. *as_of* counts in
     whole milliseconds, as PingOne's filters do: what the plan shows is what is asked. With *given*, the records
-    come from files, in which none can still appear.
+    come from files, in which none can still appear. Where *counts* show that one scan of a window takes no more
+    requests than several filters, it is scanned.
 
     Raises:
         ValueError: a window leaves the calendar, so near to its first year is *as_of*.
@@ -48,10 +53,11 @@ def plan(
     queries: list[PlannedQuery] = []
     probes: list[PlannedQuery] = []
     requests_unmerged = 0
+    known = Counts(counts)
     for (name, resource), demands in _by_resource(program, catalogue, as_of, settles=not given).items():
-        make = _Resource(program, catalogue, environments[name], resource, as_of)
+        make = _Resource(program, catalogue, environments[name], resource, as_of, known)
         own = make.queries(alone(demands))
-        found = make.queries(make.shared(demands)) if merge else own
+        found = make.queries(make.scanned(make.shared(demands))) if merge else own
         requests_unmerged += sum(query.requests_at_least for query in own)
         queries += found
         probes += make.probes(found)
@@ -70,6 +76,27 @@ def plan(
         skipped={check.name: check.excluded for check in program.checks if check.excluded is not None},
         valid_until=min((q.coverage.until for q in queries if q.coverage and q.coverage.until), default=None),
     )
+
+
+def samples(
+    program: Program, catalogue: Catalogue, *, as_of: datetime, tool_version: str
+) -> tuple[PlannedQuery, ...]:
+    """
+    Return queries whose first pages tell how much there is to read: those of a plan, and scans of their windows.
+
+    Each is about the newest slice of its window alone.
+    """
+    made = plan(program, catalogue, as_of=as_of, tool_version=tool_version)
+    environments = {environment.name: environment for environment in program.environments}
+    found: dict[tuple[object, ...], PlannedQuery] = {}
+    for query in made.queries:
+        make = _Resource(program, catalogue, environments[query.environment], query.resource, as_of, Counts())
+        for sample in (query, make.make.scan(f"{query.id}/scan", query)):
+            newest = sample.slices[-1:]
+            key = (sample.environment, sample.resource, sample.filter, newest)
+            if newest and sample.each is None:
+                found.setdefault(key, replace(sample, window=newest[0], slices=newest, uses=()))
+    return tuple(found.values())
 
 
 def _by_resource(
@@ -96,8 +123,10 @@ class _Resource:
         environment: Environment,
         resource: str,
         as_of: datetime,
+        counts: Counts,
     ) -> None:
         self.kind = catalogue[resource]
+        self.counts = counts
         self.name = f"{environment.name}/{resource}"
         self.as_of = as_of
         self.pushdown = program.pushdown
@@ -119,7 +148,38 @@ class _Resource:
 
     def queries(self, groups: list[Shared]) -> list[PlannedQuery]:
         """Return the query of each group, numbered."""
-        return [self.make.query(f"{self.name}/{number}", group) for number, group in enumerate(groups, 1)]
+        return [self._query(f"{self.name}/{number}", group) for number, group in enumerate(groups, 1)]
+
+    def _query(self, query_id: str, group: Shared) -> PlannedQuery:
+        query = self.make.query(query_id, group)
+        return replace(query, requests_expected=self.counts.requests(query))
+
+    def scanned(self, groups: list[Shared]) -> list[Shared]:
+        """Return groups with some of them as one scan, where counts show that this takes no more requests."""
+        for longest in sorted(groups, key=lambda group: -length(group.window)):
+            window, members = longest.window, []
+            for group in groups:
+                alike = group.demands[0].kind == longest.demands[0].kind
+                joined = span(window, group.window, self.kind, self._is_held) if alike else None
+                if joined or group.window == window:
+                    window = joined
+                    members.append(group)
+            demands = sorted((d for group in members for d in group.demands), key=lambda d: d.number)
+            scan = Shared(demands=tuple(demands), window=window, pushed=EVERYTHING)
+            if self._is_cheaper(scan, members):
+                rest = [group for group in groups if group not in members]
+                return sorted([*self.scanned(rest), scan], key=lambda group: group.demands[0].number)
+        return groups
+
+    def _is_cheaper(self, scan: Shared, groups: list[Shared]) -> bool:
+        """Tell whether one scan is known to take no more requests than several queries."""
+        at_once = self._query("", scan).requests_expected
+        apart = [self._query("", group) for group in groups]
+        expected = [query.requests_expected for query in apart if query.requests_expected is not None]
+        if at_once is None or len(expected) < len(apart):
+            return False
+        is_one = len(apart) == 1 and not apart[0].further_filters
+        return not is_one and at_once <= sum(expected)
 
     def probes(self, queries: list[PlannedQuery]) -> list[PlannedQuery]:
         """Return the one request that tells an empty answer from a silent log, where emptiness is normal."""

@@ -35,6 +35,16 @@ def to_document(plan: Plan) -> dict[str, Any]:
             "variables": [list(given) for given in plan.inputs.variables],
             "pushdown": plan.inputs.pushdown,
             "merge": plan.inputs.merge,
+            "counts": [
+                {
+                    "environment": count.environment,
+                    "resource": count.resource,
+                    "filter": count.filter,
+                    "window": _window(count.window),
+                    "records": count.records,
+                }
+                for count in plan.inputs.counts
+            ],
         },
     }
 
@@ -59,7 +69,11 @@ def _query(query: PlannedQuery) -> dict[str, Any]:
         "include_partial": query.include_partial,
         "options": dict(query.options),
         "coverage": _coverage(query.coverage),
-        "requests": {"at_least": query.requests_at_least, "exact": query.requests_exact},
+        "requests": {
+            "at_least": query.requests_at_least,
+            "exact": query.requests_exact,
+            "expected": query.requests_expected,
+        },
         "page_size": query.page_size,
         "expected_records": query.expected_records,
         "rate": {

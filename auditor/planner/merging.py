@@ -90,13 +90,13 @@ def shared(
         by_window.setdefault(demand.window, []).append(demand)
     for members in by_window.values():
         groups += _of_one_window(members, pushed, fits)
-    longest_first = sorted(groups, key=lambda group: -_length(group.window))
+    longest_first = sorted(groups, key=lambda group: -length(group.window))
     kept: list[Shared] = []
     for group in longest_first:
         for position, host in enumerate(kept):
             if _takes(host, group, pushed, is_held, kind):
                 members = sorted((*host.demands, *group.demands), key=lambda demand: demand.number)
-                window = _joined(host.window, group.window)
+                window = span(host.window, group.window, kind, is_held)
                 kept[position] = Shared(demands=tuple(members), window=window, pushed=host.pushed)
                 break
         else:
@@ -131,12 +131,9 @@ def _of_one_window(
     return groups
 
 
-def _length(window: Window | None) -> float:
+def length(window: Window | None) -> float:
+    """Return the length of a window in seconds; 0 where there is none."""
     return (window.end - window.start).total_seconds() if window else 0
-
-
-def _joined(host: Window | None, guest: Window | None) -> Window | None:
-    return Window(host.start, max(host.end, guest.end)) if host and guest else host
 
 
 def _takes(
@@ -147,11 +144,24 @@ def _takes(
     kind: ResourceKind,
 ) -> bool:
     """Tell whether a query with a longer window finds what another one is for without reading more."""
-    if kind.buckets is not None or host.window is None or guest.window is None:
-        return False
-    # `hot` ends before what may still appear, other windows do not: that little more is no matter.
-    end = Duration.parse(kind.settling).after(host.window.end) if kind.settling else host.window.end
-    inside = host.window.start <= guest.window.start and guest.window.end <= end
-    if not inside or not is_held(_joined(host.window, guest.window)):
+    if span(host.window, guest.window, kind, is_held) is None:
         return False
     return host.pushed == EVERYTHING or pushed([*host.demands, *guest.demands]) == host.pushed
+
+
+def span(
+    host: Window | None, guest: Window | None, kind: ResourceKind, is_held: Callable[[Window | None], bool]
+) -> Window | None:
+    """
+    Return the window of a query that serves another one too, whose window lies inside; None where it can not.
+
+    `hot` ends before what may still appear, and other windows do not: that little more is no matter. Where the
+    records are buckets, the window decides which there are.
+    """
+    if kind.buckets is not None or host is None or guest is None:
+        return host if host == guest else None
+    end = Duration.parse(kind.settling).after(host.end) if kind.settling else host.end
+    if guest.start < host.start or guest.end > end:
+        return None
+    joined = Window(host.start, max(host.end, guest.end))
+    return joined if is_held(joined) else None

@@ -52,9 +52,17 @@ class Maker:
             uses=tuple(self._use(demand, pushed) for demand in group.demands),
         )
 
+    def scan(self, query_id: str, query: PlannedQuery) -> PlannedQuery:
+        """Return a query for all records of the window of another one."""
+        compiled = replace(self._everything(), options=query.options, include_partial=query.include_partial)
+        return self._planned(query_id, compiled, query.window, EVERYTHING)
+
     def everything(self, query_id: str) -> PlannedQuery:
         """Return the query for all records."""
-        query = CompiledQuery(
+        return self._planned(query_id, self._everything(), None, EVERYTHING)
+
+    def _everything(self) -> CompiledQuery:
+        return CompiledQuery(
             resource=self.kind.kind,
             window=None,
             include_partial=False,
@@ -63,7 +71,6 @@ class Maker:
             pushed="",
             residual="",
         )
-        return self._planned(query_id, query, None, EVERYTHING)
 
     def _planned(
         self, query_id: str, query: CompiledQuery, window: Window | None, pushed: scim.Filter

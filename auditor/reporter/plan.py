@@ -13,9 +13,9 @@ from auditor.reporter.page import Page
 from auditor.reporter.wording import Fact, quantity
 
 
-def render(plan: Plan, *, width: int, color: bool) -> str:
+def render(plan: Plan, *, width: int, color: bool, probed: bool = False) -> str:
     """
-    Write a plan for a terminal of *width* cells.
+    Write a plan for a terminal of *width* cells; *probed* tells that first pages were asked for it.
 
     Shape: a line about the plan as a whole; per environment every query with its decoded filter, window,
     coverage, requests and roles, and below it each check with the part of its filter that is evaluated here;
@@ -43,7 +43,8 @@ def render(plan: Plan, *, width: int, color: bool) -> str:
         for check, reason in plan.skipped.items():
             page.put(one_line(f"{check}: {reason}"), head="  ")
     page.blank()
-    page.put(_summary(plan), "bold")
+    asked = "First pages alone have been asked." if probed else "Nothing has been asked yet."
+    page.put(f"{_summary(plan)} {asked}", "bold")
     return str(page)
 
 
@@ -66,7 +67,8 @@ def _facts(query: PlannedQuery) -> Iterator[Fact]:
     yield "coverage", _coverage(query.coverage)
     number = quantity(query.requests_at_least, "request")
     rate = f"{query.requests_per_s:g} a second ({query.rate_group})"
-    yield "requests", f"{'' if query.requests_exact else 'at least '}{number}, at most {rate}"
+    expected = f", about {query.requests_expected} expected" if _is_estimated(query) else ""
+    yield "requests", f"{'' if query.requests_exact else 'at least '}{number}{expected}, at most {rate}"
     yield "roles", f"one of {', '.join(query.roles)}"
     for caveat in query.caveats:
         yield "caveat", one_line(caveat)
@@ -75,6 +77,10 @@ def _facts(query: PlannedQuery) -> Iterator[Fact]:
         yield "", f"here: {_here(use, query)}"
         for caveat in use.caveats:
             yield "", one_line(f"caveat: {caveat}")
+
+
+def _is_estimated(query: PlannedQuery) -> bool:
+    return not query.requests_exact and query.requests_expected is not None
 
 
 def _fallbacks(query: PlannedQuery) -> str:
@@ -107,4 +113,4 @@ def _summary(plan: Plan) -> str:
     valid = f" Valid until {format_instant(plan.valid_until)}." if plan.valid_until else ""
     queries = quantity(len(plan.queries), "query").replace("querys", "queries")
     requests = f"{'' if exact else 'at least '}{quantity(plan.requests_at_least, 'request')}{saving}"
-    return f"{quantity(len(plan.checks), 'check')}, {queries}, {requests}.{valid} Nothing has been asked yet."
+    return f"{quantity(len(plan.checks), 'check')}, {queries}, {requests}.{valid}"
