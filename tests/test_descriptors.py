@@ -118,6 +118,7 @@ def test_a_hot_window_of_activities_leaves_time_for_late_events():
     assert activities.retention
     assert activities.window
     assert activities.window.longest
+    assert activities.settling
     assert Duration.parse(activities.settling).seconds >= 60
     assert (
         Duration.parse(activities.window.longest).seconds <= Duration.parse(activities.retention.hot).seconds
