@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from auditor.config import shipped_kinds, yaml
 from auditor.config.descriptors import lint, lint_holders, refused_path
 from auditor.model.instant import Duration
-from auditor.model.resource import Attribute, Filter, ResourceKind, Shape, field, fields, value_at
+from auditor.model.resource import Attribute, Filter, ResourceKind, Shape, field, fields, value_at, without
 from tests.support import ROOT, SHARED, needs_shared
 
 FILES = sorted((ROOT / "schemas" / "resources").glob("*.yaml"))
@@ -240,3 +240,22 @@ def test_no_field_of_a_record_has_the_name_of_a_secret(kind):
     told = [path for path, schema, _ in fields(kind.item) if schema.get("type") == "string"]
     words = ("secret", "password", "privatekey", "credential", "sharedsecret", "apikey")
     assert [path for path in told if path.casefold().endswith(words)] == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "left"),
+    [
+        ((), {"a": {"b": [{"c": 1, "d": 2}, 3], "c": 4}, "c": 5}),
+        (("c",), {"a": {"b": [{"c": 1, "d": 2}, 3], "c": 4}}),
+        (("a.c", "c"), {"a": {"b": [{"c": 1, "d": 2}, 3]}}),
+        (("a.b.c",), {"a": {"b": [{"d": 2}, 3], "c": 4}, "c": 5}),
+        (("a.b", "a.b.c"), {"a": {"c": 4}, "c": 5}),
+        (("a", "a.c"), {"c": 5}),
+        (("x", "c.x", "a.x.c"), {"a": {"b": [{"c": 1, "d": 2}, 3], "c": 4}, "c": 5}),
+    ],
+)
+def test_fields_are_taken_out_of_a_record_also_below_arrays(paths, left):
+    record = {"a": {"b": [{"c": 1, "d": 2}, 3], "c": 4}, "c": 5}
+    before = json.dumps(record)
+    assert without(record, paths) == left
+    assert json.dumps(record) == before

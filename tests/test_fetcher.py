@@ -84,6 +84,7 @@ def test_an_end_says_what_was_read():
         pages=2,
         records=3,
         duplicates=1,
+        slices=query().slices,
         count=None,
         first=end.first,
         last=end.last,

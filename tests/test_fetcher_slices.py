@@ -150,6 +150,16 @@ def test_pieces_are_asked_for_the_oldest_first():
     assert log.asked[1:9] == sorted(log.asked[1:9], key=lambda window: window.start)
 
 
+def test_an_end_names_the_slices_that_make_it_up():
+    log = Log(evenly(4_000), size=40, latency_s=1)
+    found, _ = read(log)
+    slices = found.end.slices
+    assert len(slices) == 8
+    assert set(slices) < set(log.asked)
+    assert (slices[0].start, slices[-1].end) == (START, NOW)
+    assert all(one.end == later.start for one, later in pairwise(slices))
+
+
 def test_a_window_of_a_few_pages_stays_whole():
     log = Log(evenly(40 * 7), size=40, latency_s=1)
     _, tenant = read(log)

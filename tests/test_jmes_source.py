@@ -68,6 +68,9 @@ def assert_same(node: Any, value: Any) -> None:
 @example("not_null(a == b, c, sort(c))", {"c": 1})
 @example("sum(@)", [0.1, 0.2, 0.3, 1e300, -1e300])
 @example("{a: a, a: b}", {"a": 1, "b": 2})
+@example("(a && b.c) || b.c || [b.c, a]", {"b": {"c": 1}})
+@example("[?a == b.c && b.c][].[b.c, a] | [?a] | [[0].b.c]", [{"a": 1, "b": {"c": 1}}, {"b": {}}])
+@example("[map(&a.b, @), a.b, @[?a.b].a.b, sort_by(@, &a.b), a.b]", [{"a": {"b": 2}}, {"a": {"b": 1}}])
 def test_of_every_expression_on_every_value(text, value):
     assert_same(parsed(text), value)
 
@@ -213,6 +216,17 @@ def test_expressions_of_one_shape_have_one_source(name):
         return _Writer(Semantics(AS_OF, decides=True)).function(node)
 
     assert source(name) == source("other")
+
+
+def test_a_path_is_read_once_wherever_it_was_read_before():
+    def reads(text: str) -> int:
+        source = _Writer(Semantics(AS_OF, decides=True)).function(parse(text))
+        return source.count(".get(")
+
+    assert reads("a == 'x' || a == 'y' || contains(a, 'z')") == 1
+    assert reads("[?a == 'x' && a != b]") == 2
+    assert reads("(b && a) || a") == 3  # the first is read only where b is true
+    assert reads("[[?a], a]") == 2  # of an element, and of the whole
 
 
 def test_every_function_has_a_generated_form():

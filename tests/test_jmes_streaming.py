@@ -13,7 +13,17 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from auditor.jmes import EvaluationError, Missing, Undecided, compile, parse, stream, summarised  # noqa: A004
+from auditor.jmes import (
+    FUNCTIONS,
+    STREAMING,
+    EvaluationError,
+    Missing,
+    Undecided,
+    compile,  # noqa: A004
+    parse,
+    stream,
+    summarised,
+)
 from auditor.jmes.functions import AS_OF
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import Value
@@ -263,6 +273,7 @@ def test_finishing_changes_nothing_so_that_more_records_can_follow():
         ("max_by(@, &n)", [{"n": 1, "x": "first"}, {"n": 1.0}, {"n": 0}]),
         ("min_by(@, &n)", [{"n": 1.0, "x": "first"}, {"n": 1}]),
         ("count_by(@, &@)", [1, 1.0, 1]),
+        ("count_by(@, &@)", [1.0, 1]),
         ("unique(@)", [1.0, 1, True, [1], [1.0]]),
         ("rate_max(@, &n, &at, '1h')", [{"n": n, "at": "2026-11-21T08:00:00Z"} for n in (1, 1.0, 2)]),
         ("@ == `[1, 2]`", [1, 2, 3]),
@@ -275,6 +286,16 @@ def test_of_equals_the_first_in_the_list_stands_for_all(text, records):
     entries = list(enumerate(records))
     for parts in ([[entry] for entry in entries], [[entry] for entry in entries[::-1]], [entries[::-1]]):
         assert streamed(parse(text), parts, select=False) == whole(parse(text), records, select=False)
+
+
+@pytest.mark.parametrize("start", ["", "0", "1", "4", "-1", "-2"])
+@pytest.mark.parametrize("stop", ["", "0", "1", "3", "9", "-1"])
+@pytest.mark.parametrize("step", ["", "1", "2", "-1"])
+def test_of_every_slice(start, stop, step):
+    entries = list(enumerate("abcdef"))
+    for text in (f"@[{start}:{stop}:{step}]", f"[?@ > 'b'] | [{start}:{stop}:{step}] | length(@)"):
+        found = streamed(parse(text), [entries[4:], entries[1:4], entries[:1]], select=False)
+        assert found == whole(parse(text), list("abcdef"), select=False)
 
 
 @pytest.mark.parametrize("texts_of_numbers", [["inf", "1.5"], ["inf", "-inf"], ["1", "-inf", "2"]])
@@ -398,6 +419,22 @@ def test_what_streams_says_so_and_keeps_no_records(text):
 
     reducer.finish(state)
     assert sizes[1] < sizes[0] + 300 * 16  # instants are kept, records are not
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_functions_that_stream_are_those_that_say_so(name):
+    """The list is the first argument, or the second of `map`; the rest are references, or literals that fit."""
+    others = {"contains": ["'x'"], "rate_max": ["&a", "&b", "'10m'"]}
+    function = FUNCTIONS[name]
+    given_others = others.get(name, ["&a" if p.reference else "'x'" for p in function.parameters[1:]])
+    text = "map(&a, @)" if name == "map" else f"{name}({', '.join(['@', *given_others])})"
+    try:
+        node = parse(f"{text} | length(@)" if name in {"map", "to_array"} else text)
+    except Mistake:
+        assert name not in STREAMING  # it takes no list
+        return
+
+    assert stream(node, as_of=AS_OF).streams == (name in STREAMING)
 
 
 @pytest.mark.parametrize("text", COLLECTS)

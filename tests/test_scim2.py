@@ -154,3 +154,18 @@ def test_a_service_that_counts_more_users_than_it_shows_is_not_believed(project,
     report = checked(project)
     verdict = report["users-have-a-primary-address"]
     assert (verdict["status"], verdict["code"]) == ("error", "evidence.wrong-count")
+
+
+def test_a_service_that_always_answers_with_its_first_page_is_not_believed(project, service, monkeypatch):
+    """Each user came once and was counted once, and the rest are missing: the walk ends all the same."""
+    search = InMemoryStorage.search
+
+    def stuck(storage: Any, types: Any, request: Any, **named: Any) -> Any:
+        request.start_index = 1
+        return search(storage, types, request, **named)
+
+    monkeypatch.setattr(InMemoryStorage, "search", stuck)
+    report = checked(project)
+    verdict = report["users-have-a-primary-address"]
+    assert (verdict["status"], verdict["code"]) == ("error", "evidence.wrong-count")
+    assert [query["startIndex"] for query in service.seen if "startIndex" in query] == ["101", "201"]

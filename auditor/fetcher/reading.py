@@ -115,6 +115,7 @@ class Reading:
             pages=progress.pages,
             records=ledger.records,
             duplicates=ledger.duplicates,
+            slices=tuple(sorted({part.window for part in self._parts if part.window is not None})),
             fallback=progress.refused,
             count=self._count,
             first=ledger.first,

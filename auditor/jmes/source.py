@@ -169,6 +169,7 @@ class _Writer:
         self._indents = 0
         self._loops = 0
         self._variables = 0
+        self._paths: list[dict[tuple[str, ...], str]] = [{}]
 
     def function(self, node: Node, *, outer: bool = True) -> str:
         """Return the text of the function; its constants are in `constants`."""
@@ -190,7 +191,9 @@ class _Writer:
         self._write(line)
         self._indents += 1
         self._loops += loop
+        self._paths.append({})
         yield
+        self._paths.pop()
         self._indents -= 1
         self._loops -= loop
 
@@ -280,6 +283,11 @@ class _Writer:
         return _Part(target, undecided=self.semantics.decides)
 
     def _path(self, names: Sequence[str], current: str) -> _Part:
+        # A path that was read before, here or in a block around this one, is not read again.
+        path = (current, *names)
+        for known in self._paths:
+            if path in known:
+                return _Part(known[path])
         # What has no `get` is no object; JSON knows no other value that has one.
         *before, last = [self._constant(name) for name in names]
         steps = "".join(f".get({name}, NOTHING)" for name in before)
@@ -288,6 +296,7 @@ class _Writer:
         self._write(f" {target} = {current}{steps}.get({last})")
         self._write("except AttributeError:")
         self._write(f" {target} = None")
+        self._paths[-1][path] = target
         return _Part(target)
 
     def _chain(self, steps: Sequence[Node], current: str, *, outer: bool) -> _Part:

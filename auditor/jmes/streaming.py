@@ -656,6 +656,9 @@ _AGGREGATES: Final[Mapping[str, Callable[[_Bounds, Call, list[Column]], _Aggrega
 }
 """Functions that need not keep the items of the list that is their first argument."""
 
+STREAMING: Final = frozenset((*_AGGREGATES, "map", "to_array"))
+"""The names of the functions that stream; `contains` does if what it looks for is a literal."""
+
 
 def stream(
     node: Node,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from auditor.model.instant import Window
 from auditor.model.value import JSON
 
 Assurance = Literal["counted", "end of links", "whole buckets", "given"]
@@ -40,7 +41,8 @@ class QueryEnd:
 
     `first` and `last` are the instants of its earliest and latest record, `count` what the endpoint says it
     has (where it says so), `waited_s` the time spent waiting for the rate limit or between tries. `fallback`
-    is how many forms of the filter the server refused before it took one.
+    is how many forms of the filter the server refused before it took one. `slices` are the parts of the
+    window that were read to their ends, the oldest first; reading may have cut those of the plan.
     """
 
     query: str
@@ -49,6 +51,7 @@ class QueryEnd:
     pages: int = 0
     records: int = 0
     duplicates: int = 0
+    slices: tuple[Window, ...] = ()
     fallback: int = 0
     count: int | None = None
     first: datetime | None = None

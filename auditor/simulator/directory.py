@@ -73,6 +73,7 @@ class Directory:
         self._signed_on = signed_on
         self._locked_user = locked_user
         self._made: dict[str, list[Record]] = {}
+        self._known: dict[str, frozenset[str]] = {}
         self._builders: Mapping[str, Callable[[], list[Record]]] = {
             "/users": self._users,
             "/groups": self._groups,
@@ -113,13 +114,17 @@ class Directory:
         """
         if path in self._of_each:
             holders, make = self._of_each[path]
-            known = any(holder["id"] == each for holder in self.collection(holders) or ())
-            return make(each) if known else None
+            return make(each) if each in self._identifiers(holders) else None
         if path not in self._made:
             if path not in self._builders:
                 return None
             self._made[path] = self._builders[path]()
         return self._made[path]
+
+    def _identifiers(self, path: str) -> frozenset[str]:
+        if path not in self._known:
+            self._known[path] = frozenset(record["id"] for record in self.collection(path) or ())
+        return self._known[path]
 
     def identities(self, at_ms: int) -> int:
         """Return how many users there are at an instant."""
@@ -130,7 +135,13 @@ class Directory:
     @cached_property
     def weaknesses(self) -> dict[str, tuple[str, ...]]:
         """Identifiers of what an auditor should find, by the name of the weakness."""
-        return {name: tuple(record["id"] for record in found) for name, found in self._weak().items()}
+        weak = {name: tuple(record["id"] for record in found) for name, found in self._weak().items()}
+        weak["organization_admins"] = tuple(
+            holder
+            for holder, roles in self._roles.items()
+            if any(role == script.ORGANIZATION_ADMIN for role, _ in roles)
+        )
+        return weak
 
     def _weak(self) -> dict[str, list[Record]]:
         now = from_ms(self._now_ms)
@@ -346,11 +357,13 @@ class Directory:
             application["accessControl"] = {"role": {"type": "ADMIN_USERS_ONLY"}}
         return application
 
-    def _assignments(self, path: str, holder: str) -> list[Record]:
+    @cached_property
+    def _roles(self) -> Mapping[str, list[tuple[str, tuple[str, str]]]]:
         """
-        Return the roles of one user, group, application or gateway.
+        Role and scope of every assignment, by who holds it.
 
-        Two administrators and one worker hold Organization Admin; one user who administers nothing reads all.
+        Two administrators and one worker hold Organization Admin; one user who administers nothing reads a
+        whole population.
         """
         cast = self._cast
         environment_admin, identity_admin, developer, identity_reader, configuration_reader = (
@@ -364,7 +377,7 @@ class Directory:
             for application in self.collection("/applications") or ()
             if application["type"] == "WORKER"
         )
-        held: dict[str, list[tuple[str, tuple[str, str]]]] = {
+        return {
             boss: [(script.ORGANIZATION_ADMIN, organization), (environment_admin, environment)],
             deputy: [(script.ORGANIZATION_ADMIN, organization)],
             others[0]: [(environment_admin, environment)],
@@ -380,6 +393,8 @@ class Directory:
             cast.thing("GROUP", 7).id: [(identity_reader, environment)],
             cast.thing("GATEWAY", 0).id: [(identity_admin, environment)],
         }
+
+    def _assignments(self, path: str, holder: str) -> list[Record]:
         return [
             self._record(
                 f"{path}/{holder}/roleAssignments",
@@ -389,7 +404,7 @@ class Directory:
                 scope={"type": scope[0], "id": scope[1]},
                 readOnly=False,
             )
-            for role, scope in held.get(holder, ())
+            for role, scope in self._roles.get(holder, ())
         ]
 
     # --- policies ------------------------------------------------------------------------------------------
