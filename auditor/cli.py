@@ -263,9 +263,9 @@ def _err(text: str) -> None:
 
 
 def _show_problems(problems: Sequence[Diagnostic]) -> None:
-    from auditor.reporter import render_diagnostics
-
     if problems:
+        from auditor.reporter import render_diagnostics
+
         _err(render_diagnostics(problems, **_look(err=True)))
 
 
@@ -288,17 +288,15 @@ def validate(as_json: bool, **options: Any) -> int:
     """Check everything that can be checked offline, all mistakes at once."""
     from auditor import app
 
-    checked = app.validate(_job(**options))
+    checked = app.valid(_job(**options))
     if as_json:
         _out(app.diagnostics_document(checked.diagnostics))
         return 1 if checked.value is None else 0
     if checked.value is None:
         _mistakes(checked.diagnostics)
     _show_problems(checked.diagnostics)
-    program = checked.value.program
-    packs = sorted({check.pack for check in program.checks})
-    number = len({(check.pack, check.id) for check in program.checks})
-    _out(f"Valid: {number} {'check' if number == 1 else 'checks'} in {', '.join(packs)}.\n")
+    number, packs = checked.value.checks, ", ".join(checked.value.packs)
+    _out(f"Valid: {number} {'check' if number == 1 else 'checks'} in {packs}.\n")
     return 0
 
 

@@ -283,7 +283,7 @@ def test_of_one_attribute_the_strongest_filter_is_pushed(where):
 
 
 ATTEMPTS = scim.Attribute("userSignOns.failures")
-RANGES = st.one_of(
+RANGES: st.SearchStrategy[scim.Filter] = st.one_of(
     st.builds(
         scim.Compare,
         st.just(ATTEMPTS),

@@ -2,28 +2,35 @@
 The jobs behind the commands, each one call.
 
 Only this package knows the order of the stages, and only it reads the clock. It raises nothing that a user
-could cause: what is wrong comes back as diagnostics or as verdicts.
+could cause: what is wrong comes back as diagnostics or as verdicts. What is named here is imported when it is
+first used: `validate` needs neither HTTP nor reports.
 """
 
-from auditor.app.console import Console
-from auditor.app.documents import write
-from auditor.app.explaining import explain
-from auditor.app.formatting import format_files, save
-from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, validate
-from auditor.app.probing import plan_with_probes
-from auditor.app.run import check
-from auditor.app.scaffold import init
-from auditor.app.simulation import SimulatorJob, faults, simulate
-from auditor.app.views import (
-    diagnostics_document,
-    explanation_text,
-    formats,
-    graph_text,
-    plan_document,
-    plan_text,
-    schema,
-    schema_names,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditor.app.console import Console
+    from auditor.app.documents import write
+    from auditor.app.explaining import explain
+    from auditor.app.formatting import format_files, save
+    from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, valid, validate
+    from auditor.app.probing import plan_with_probes
+    from auditor.app.run import check
+    from auditor.app.scaffold import init
+    from auditor.app.simulation import SimulatorJob, faults, simulate
+    from auditor.app.views import (
+        diagnostics_document,
+        explanation_text,
+        formats,
+        graph_text,
+        plan_document,
+        plan_text,
+        schema,
+        schema_names,
+    )
 
 __all__ = [
     "Console",
@@ -49,6 +56,42 @@ __all__ = [
     "schema",
     "schema_names",
     "simulate",
+    "valid",
     "validate",
     "write",
 ]
+
+_HOMES = {
+    "Console": "console",
+    "Job": "jobs",
+    "Planned": "jobs",
+    "Prepared": "jobs",
+    "Simulation": "jobs",
+    "SimulatorJob": "simulation",
+    "check": "run",
+    "diagnostics_document": "views",
+    "explain": "explaining",
+    "explanation_text": "views",
+    "faults": "simulation",
+    "format_files": "formatting",
+    "formats": "views",
+    "graph_text": "views",
+    "init": "scaffold",
+    "plan": "jobs",
+    "plan_document": "views",
+    "plan_text": "views",
+    "plan_with_probes": "probing",
+    "save": "formatting",
+    "schema": "views",
+    "schema_names": "views",
+    "simulate": "simulation",
+    "valid": "jobs",
+    "validate": "jobs",
+    "write": "documents",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -7,18 +7,21 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from auditor import __version__, compiler, config, planner
+from auditor import __version__, config
 from auditor.app.clock import wall_clock
 from auditor.model.diagnostic import Checked, Diagnostic, Level
-from auditor.model.environment import Environment
 from auditor.model.instant import Window, parse_instant
-from auditor.model.plan import Count, Inputs, Plan
-from auditor.model.policy import Severity
-from auditor.model.project import Project
-from auditor.model.query import Program, Pushdown
-from auditor.model.resource import Catalogue
 from auditor.model.value import JSON, parse_json
+
+if TYPE_CHECKING:
+    from auditor.model.environment import Environment
+    from auditor.model.plan import Count, Inputs, Plan
+    from auditor.model.policy import Severity
+    from auditor.model.project import Project
+    from auditor.model.query import Program, Pushdown
+    from auditor.model.resource import Catalogue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,26 +75,50 @@ class Planned:
     given: Mapping[str, tuple[JSON, ...]] | None = None
 
 
+def valid(job: Job) -> Checked[config.Validated]:
+    """
+    Say what of a project is valid, as `validate` finds it; from memory where nothing has changed since.
+
+    No verdict rests on that: what is planned or checked is always loaded and compiled.
+    """
+    request = _request(job, choose=False)
+    if (known := config.recall(request)) is not None:
+        return Checked(known)
+    checked = validate(job)
+    if checked.value is None:
+        return Checked(None, checked.diagnostics)
+    checks = checked.value.program.checks
+    found = config.Validated(
+        checks=len({(check.pack, check.id) for check in checks}),
+        packs=tuple(sorted({check.pack for check in checks})),
+    )
+    if not checked.diagnostics:
+        config.remember(request, checked.value.project, found)
+    return Checked(found, checked.diagnostics)
+
+
+def _request(job: Job, *, choose: bool) -> config.Request:
+    allowed = job.environ.get("AUDITOR_ALLOW_HOSTS", "").replace(",", " ").split()
+    return config.Request(
+        folder=job.folder,
+        paths=job.paths,
+        variables=job.variables,
+        environ=job.environ,
+        environments=job.environments,
+        choose=choose,
+        allow_hosts=(*job.allow_hosts, *allowed),
+    )
+
+
 def validate(job: Job, *, choose: bool = False, tenant: Environment | None = None) -> Checked[Prepared]:
     """
     Check everything that can be checked offline: every mistake of every file, in one call.
 
     *choose* demands that one of several environments is named; *tenant* answers in place of every one.
     """
-    loaded = config.load_readable(
-        config.Request(
-            folder=job.folder,
-            paths=job.paths,
-            variables=job.variables,
-            environ=job.environ,
-            environments=job.environments,
-            choose=choose,
-            allow_hosts=(
-                *job.allow_hosts,
-                *job.environ.get("AUDITOR_ALLOW_HOSTS", "").replace(",", " ").split(),
-            ),
-        )
-    )
+    from auditor import compiler
+
+    loaded = config.load_readable(_request(job, choose=choose))
     project = loaded.value
     if project is None:
         return Checked(None, loaded.diagnostics)
@@ -138,6 +165,8 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
     problems += counted.diagnostics
     if as_of.value is None or any(problem.level is Level.ERROR for problem in problems):
         return Checked(None, tuple(problems))
+    from auditor import planner
+
     counts = (*job.counts, *(counted.value or ()))
     made = planner.plan(
         program,
@@ -167,6 +196,8 @@ def _inputs(job: Job, project: Project, counts: tuple[Count, ...]) -> Inputs:
         for option, text in job.variables
         if option != "--var" or text.partition("=")[0].rpartition(".")[2] not in sensitive
     )
+    from auditor.model.plan import Inputs
+
     return Inputs(
         paths=tuple(job.paths),
         environments=tuple(job.environments),
@@ -199,6 +230,8 @@ def counts_of(job: Job) -> Checked[tuple[Count, ...]]:
 
 
 def _count(asked: JSON) -> Count:
+    from auditor.model.plan import Count
+
     query = asked["query"]
     window = query["window"]
     return Count(

@@ -134,7 +134,7 @@ def check_expression(
         errors = tuple(mistake.diagnostic(address) for mistake in checking.mistakes)
         return Checked(None, (*errors, *warnings))
     try:
-        example = _tried(text, scope, given)
+        example = _tried(text, scope, given, checking)
     except Mistake as mistake:
         return Checked(None, (mistake.diagnostic(address), *warnings))
     names = frozenset(_placeholders(node))
@@ -164,7 +164,7 @@ def check_message(text: str, scope: Scope, item: jmes.Type, address: Address) ->
     return Checked(None if problems else frozenset(names), problems)
 
 
-def _tried(text: str, scope: Scope, given: Given) -> JSON:
+def _tried(text: str, scope: Scope, given: Given, checking: jmes.Checking) -> JSON:
     """
     Return what an expression gives for the example; None where that can not be told.
 
@@ -173,7 +173,8 @@ def _tried(text: str, scope: Scope, given: Given) -> JSON:
     Raises:
         Mistake: something that only evaluating shows.
     """
-    checking = jmes.check(jmes.parse(text, scope.examples), given.type)
+    if "${" in text:  # examples stand for values that are not known yet
+        checking = jmes.check(jmes.parse(text, scope.examples), given.type)
     expression = jmes.compile(checking.node, as_of=_SOME_INSTANT)
     try:
         found = expression.decide(given.example, jmes.Missing(select=True))

@@ -335,6 +335,8 @@ class ResourceKind(Document):
         """Return the canonical name and rule of a filter attribute, by name or alias in any case."""
         if self.filter is None:
             return None
+        if name in self.filter.attributes:
+            return name, self.filter.attributes[name]
         folded = name.casefold()
         for canonical, attribute in self.filter.attributes.items():
             if folded in {canonical.casefold(), *(alias.casefold() for alias in attribute.aliases)}:
