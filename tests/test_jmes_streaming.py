@@ -18,6 +18,7 @@ from auditor.jmes import (
     STREAMING,
     EvaluationError,
     Missing,
+    Template,
     Undecided,
     compile,  # noqa: A004
     parse,
@@ -576,6 +577,23 @@ def test_a_summary_of_a_list_that_streams_keeps_no_more_of_it_than_it_shows(text
     result: Any = reducer.finish(state).result
     assert result["count"] == 100
     assert len(result["first"]) == 2
+
+
+@settings(bounded, max_examples=60)
+@given(st.lists(wholes(), min_size=1, max_size=2), st.lists(records_of_audits, max_size=5), st.randoms())
+@example(["sort([].n)", "length(@)"], [{"n": 1}, {"n": "a"}], Random(0))  # noqa: S311  # no secret
+def test_a_message_about_a_list_streams(texts_of_parts, records, random):
+    assume(all(is_exact(text) for text in texts_of_parts))  # which a message adds in the order of the list
+    template = Template.parse(" and ".join(f"{{ {text} }}" for text in texts_of_parts) + ".", {}, as_of=AS_OF)
+    reducer = template.stream()
+    total = reducer.initial()
+    for part in split(records, random):
+        state = reducer.initial()
+        for key, record in part:
+            reducer.step(state, key, record)
+        total = reducer.merge(total, state)
+
+    assert reducer.finish(total) == template.render(records)
 
 
 def test_an_expression_that_cannot_be_evaluated_yet_does_not_become_a_stream():

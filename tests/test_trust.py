@@ -27,6 +27,13 @@ CASES: list[dict[str, Any]] = YAML(typ="safe").load(
 PROD: Mapping[str, Any] = {"id": "${env.PINGONE_ENVIRONMENT_ID}"}
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
 class Listener:
     """A server of somebody else on this machine that keeps every byte it is sent and answers nothing."""
 
@@ -191,20 +198,42 @@ def test_the_listener_hears_whoever_does_come(
 # --- proxies --------------------------------------------------------------------------------------------
 
 
-def test_a_proxy_of_the_environment_is_asked_for_a_tunnel_and_told_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
-    write_project(tmp_path, {"prod": {"region": "NA"}})
-    monkeypatch.chdir(tmp_path)
-    with elsewhere(monkeypatch) as proxy, tenant_of(monkeypatch):
+def checked_behind(proxy: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run a check of an environment of PingOne's own hosts behind a proxy."""
+    write_project(folder, {"prod": {"region": "NA"}})
+    monkeypatch.chdir(folder)
+    with tenant_of(monkeypatch):
         for name in ("PINGONE_API_URL", "PINGONE_AUTH_URL"):
             monkeypatch.delenv(name)
         monkeypatch.setenv("PINGONE_CLIENT_SECRET", CANARY)
-        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
         with stamina.set_testing(True, attempts=1):
-            code = cli.run(["check"])
+            return cli.run(["check"])
+
+
+def test_a_proxy_of_the_environment_is_asked_for_a_tunnel_and_told_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+):
+    caplog.set_level(0)
+    with elsewhere(monkeypatch) as proxy:
+        code = checked_behind(f"http://me:proxy-canary@127.0.0.1:{proxy.port}", tmp_path, monkeypatch)
     assert code == 1
-    capsys.readouterr()
-    assert proxy.heard.startswith(b"CONNECT auth.pingone.com:443 HTTP/1.1\r\n")
+    lines = bytes(proxy.heard).lower().splitlines()
+    assert lines[0] == b"connect auth.pingone.com:443 http/1.1"
+    assert not [line for line in lines if line.startswith(b"authorization")]
     assert CANARY.encode() not in proxy.heard
-    assert b"authorization" not in proxy.heard.lower()
+    assert "proxy-canary" not in "".join(capsys.readouterr()) + caplog.text
+
+
+def test_hosts_that_need_no_proxy_are_asked_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("NO_PROXY", "pingone.com")
+    with elsewhere(monkeypatch) as proxy:
+        code = checked_behind(f"http://127.0.0.1:{proxy.port}", tmp_path, monkeypatch)
+    assert code == 1
+    assert "auth.pingone.com can not be reached" in " ".join("".join(capsys.readouterr()).split())
+    assert proxy.connections == 0

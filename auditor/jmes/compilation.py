@@ -34,7 +34,7 @@ class Expression:
 
     def __init__(self, node: Node, as_of: datetime | None = None, *, generated: bool = False) -> None:
         self.node = node
-        self._as_of = as_of
+        self.as_of = as_of
         self._generated = generated
 
     @cached_property
@@ -65,7 +65,7 @@ class Expression:
         return self._evaluation(decides=True)
 
     def _evaluation(self, *, decides: bool) -> Callable[..., Any]:
-        semantics = Semantics(self._as_of, decides=decides)
+        semantics = Semantics(self.as_of, decides=decides)
         if self._generated:
             return generate(self.node, semantics)
         run = Builder(semantics).build(self.node)

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 from auditor.jmes.compilation import Expression
 from auditor.jmes.compilation import compile as compile_expression
 from auditor.jmes.outcome import EvaluationError
 from auditor.jmes.parser import parse
+from auditor.jmes.streaming import State, Stream, stream
 from auditor.jmes.tree import Literal, Node, walk
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import JSON, Values
@@ -60,7 +62,46 @@ class Template:
 
     def render(self, item: JSON) -> str:
         """Return the message for an item; what is absent or can not be told prints as `(absent)`. Never raises."""
-        return "".join(part if isinstance(part, str) else _text(part, item) for part in self.parts)
+        return "".join(
+            part if isinstance(part, str) else _text(partial(part.search, item)) for part in self.parts
+        )
+
+    def stream(self) -> TemplateStream:
+        """Return the message about a list of records as a reducer of the records."""
+        expressions = [part for part in self.parts if not isinstance(part, str)]
+        streams = [stream(each.node, as_of=each.as_of, select=None) for each in expressions]
+        return TemplateStream(self.parts, tuple(streams))
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateStream:
+    """A message about a list that is not kept, with the methods of `Stream`."""
+
+    parts: tuple[str | Expression, ...]
+    streams: tuple[Stream, ...]
+    """Those of the expressions among the parts."""
+
+    def initial(self) -> list[State]:
+        """Return the state of no records."""
+        return [each.initial() for each in self.streams]
+
+    def step(self, state: list[State], key: Any, record: JSON) -> None:
+        """Take one record."""
+        for each, seen in zip(self.streams, state, strict=True):
+            each.step(seen, key, record)
+
+    def merge(self, state: list[State], other: list[State]) -> list[State]:
+        """Return the state of the records of both, which are used up."""
+        return [each.merge(*pair) for each, *pair in zip(self.streams, state, other, strict=True)]
+
+    def finish(self, state: list[State]) -> str:
+        """Return what `render` gives for the list; a part that would have to keep too much is `(absent)`."""
+        found = iter([_text(partial(_result, *each)) for each in zip(self.streams, state, strict=True)])
+        return "".join(part if isinstance(part, str) else next(found) for part in self.parts)
+
+
+def _result(reducer: Stream, state: State) -> JSON:
+    return reducer.finish(state).result
 
 
 def _end(text: str, start: int) -> int:
@@ -115,9 +156,9 @@ def _refuse_sensitive(node: Node) -> None:
             )
 
 
-def _text(expression: Expression, item: JSON) -> str:
+def _text(evaluate: Callable[[], JSON]) -> str:
     try:
-        value = expression.search(item)
+        value = evaluate()
         if value is None or isinstance(value, str):
             return ABSENT if value is None else value
         return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
