@@ -35,9 +35,9 @@ class Page:
             start = self._styled(head, head_style) if number == 0 else " " * indent
             self._lines.append(start + self._styled(line, style) if line else start.rstrip())
 
-    def facts(self, facts: Iterable[Fact]) -> None:
-        """Write facts as two columns, the second below the ids of the checks."""
-        for label, text in told(facts, FACT_CHARACTERS):
+    def facts(self, facts: Iterable[Fact], *, limit: int = FACT_CHARACTERS) -> None:
+        """Write facts as two columns, the second below the ids of the checks, each of *limit* characters at most."""
+        for label, text in told(facts, limit):
             bullet = "- " if text.startswith("- ") else ""
             self.put(text.removeprefix(bullet), head=f"      {label:11}  {bullet}", head_style="dim")
 

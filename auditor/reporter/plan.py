@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Final
 
 from auditor import scim
 from auditor.model.instant import format_instant
@@ -11,6 +12,9 @@ from auditor.model.plan import Coverage, Plan, PlannedQuery, Use
 from auditor.reporter.neutral import one_line
 from auditor.reporter.page import Page
 from auditor.reporter.wording import Fact, quantity
+
+_WHOLE: Final = 1_000_000
+"""What will be asked is shown whole, however long it is."""
 
 
 def render(plan: Plan, *, width: int, color: bool, probed: bool = False) -> str:
@@ -32,7 +36,7 @@ def render(plan: Plan, *, width: int, color: bool, probed: bool = False) -> str:
             page.blank()
             own = "  (defined by this project)" if query.own_resource else ""
             page.put(one_line(f"{query.method} {query.path}{own}"), "bold", head=f"  {query.id}  ")
-            page.facts(_facts(query))
+            page.facts(_facts(query), limit=_WHOLE)
         for probe in plan.probes:
             if probe.environment == name:
                 text = "asked only if nothing is found above, since a silent log proves nothing: 1 record"
