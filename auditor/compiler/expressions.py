@@ -124,12 +124,10 @@ def check_expression(
     unbound = [mistake.diagnostic(address) for mistake in _unbound(node, scope.bound)]
     if unbound:
         return Checked(None, tuple(unbound))
-    checking = jmes.check(node, given.type, result=result, bound=scope.types)
-    warnings = tuple(
-        mistake.diagnostic(address).with_(level=Level.WARNING)
-        for mistake in checking.warnings
-        if warns_of_missing or mistake.code != "jmes.maybe-missing"
+    checking = jmes.check(
+        node, given.type, result=result, bound=scope.types, warns_of_missing=warns_of_missing
     )
+    warnings = tuple(mistake.diagnostic(address).with_(level=Level.WARNING) for mistake in checking.warnings)
     if checking.mistakes:
         errors = tuple(mistake.diagnostic(address) for mistake in checking.mistakes)
         return Checked(None, (*errors, *warnings))
@@ -152,7 +150,8 @@ def check_message(text: str, scope: Scope, item: jmes.Type, address: Address) ->
 
     def see(node: jmes.Node, start: int) -> jmes.Node:
         names.update(_placeholders(node))
-        mistakes = (*_unbound(node, scope.bound), *jmes.check(node, item, bound=scope.types).mistakes)
+        checking = jmes.check(node, item, bound=scope.types, warns_of_missing=False)
+        mistakes = (*_unbound(node, scope.bound), *checking.mistakes)
         found.extend(_shifted(mistake, start) for mistake in mistakes)
         return jmes.parse("@", {})  # a message is not rendered before there are records
 
@@ -174,7 +173,7 @@ def _tried(text: str, scope: Scope, given: Given, checking: jmes.Checking) -> JS
         Mistake: something that only evaluating shows.
     """
     if "${" in text:  # examples stand for values that are not known yet
-        checking = jmes.check(jmes.parse(text, scope.examples), given.type)
+        checking = jmes.check(jmes.parse(text, scope.examples), given.type, warns_of_missing=False)
     expression = jmes.compile(checking.node, as_of=_SOME_INSTANT)
     try:
         found = expression.decide(given.example, jmes.Missing(select=True))

@@ -133,7 +133,7 @@ class _Run:
                 expectation.message,
                 values,
                 as_of=self.plan.as_of,
-                see=lambda node, _: jmes.check(node, item).node,
+                see=lambda node, _: jmes.check(node, item, warns_of_missing=False).node,
             )
         default = DEFAULT_MESSAGES[expectation.form].format(expectation.expression)
         kind = self.populations[expectation.over or next(iter(self.populations))].kind
@@ -317,7 +317,9 @@ _DECIDE_BIND = (
 
 def _compiled(text: str, values: Values, given: jmes.Type, plan: Plan) -> jmes.Expression:
     """Return an expression as it is evaluated on values of a type, which tells instants from other texts."""
-    return jmes.compile(jmes.check(jmes.parse(text, values), given).node, as_of=plan.as_of)
+    return jmes.compile(
+        jmes.check(jmes.parse(text, values), given, warns_of_missing=False).node, as_of=plan.as_of
+    )
 
 
 def _is_sensitive(node: jmes.Node) -> bool:

@@ -105,13 +105,19 @@ class Checking:
 
 
 def check(
-    node: Node, given: Type, *, result: Result | None = None, bound: Mapping[str, Type] = _NONE_BOUND
+    node: Node,
+    given: Type,
+    *,
+    result: Result | None = None,
+    bound: Mapping[str, Type] = _NONE_BOUND,
+    warns_of_missing: bool = True,
 ) -> Checking:
     """
     Check an expression against the type of the value that it will be evaluated on.
 
     *result* is what the expression must give, None where anything will do. *bound* holds the types of
-    placeholders whose values are not known yet, by name.
+    placeholders whose values are not known yet, by name. Without *warns_of_missing* nobody wants to know of
+    what may be null: there is no `jmes.maybe-missing`.
     Raises: nothing, for a tree that `parse` made.
 
     Codes of mistakes: `jmes.unknown-field`, `jmes.unknown-value`, `jmes.impossible-comparison`,
@@ -120,7 +126,7 @@ def check(
     path), `jmes.impossible-comparison` (with `null`, of what is never null), and `jmes.not-boolean` or
     `jmes.not-a-list-result` (where the result may also be null or empty).
     """
-    checker = _Checker(bound)
+    checker = _Checker(bound, warns_of_missing=warns_of_missing)
     found = checker.see(node, _Scope(given, given))
     if result is not None:
         checker.demand(node, found, result)
@@ -156,8 +162,9 @@ class _Scope:
 class _Checker:
     """One check. Types are returned, what is wrong is collected; each node is seen once."""
 
-    def __init__(self, bound: Mapping[str, Type]) -> None:
+    def __init__(self, bound: Mapping[str, Type], *, warns_of_missing: bool) -> None:
         self.bound = bound
+        self.warns_of_missing = warns_of_missing
         self.mistakes: list[Mistake] = []
         self.warnings: list[Mistake] = []
         self._types: dict[int, Type] = {}
@@ -450,7 +457,7 @@ class _Checker:
         found = self._types[id(node)]
         return Side(
             type=found if _says_null(node) else found.without("null"),
-            shown=shown(node),
+            show=partial(shown, node),
             span=node.span,
             literal=isinstance(node, Literal),
             origin=node.placeholder if isinstance(node, Literal) else "",
@@ -462,8 +469,10 @@ class _Checker:
 
     def _operand(self, node: Node, scope: _Scope) -> None:
         """Warn of an operand that may be null, once for each text and type of the current value."""
+        if not self._types[id(node)].null or not self.warns_of_missing:
+            return
         key = (render(node), id(scope.base))
-        if self._types[id(node)].null and key not in self._warned:
+        if key not in self._warned:
             self._warned[key] = scope.base
             reference = scope.place == "reference"
             self.warnings.append(wording.maybe_missing(node, self._source(node), reference=reference))
@@ -558,7 +567,7 @@ class _Checker:
                 for value in values:
                     yield Side(
                         type=of_value(value).without("null"),
-                        shown=shown_value(value),
+                        show=partial(shown_value, value),
                         span=node.span,
                         literal=True,
                         origin=node.placeholder,
@@ -569,7 +578,7 @@ class _Checker:
                     yield self._side(item)
             case _ if found.array:
                 inner = found.array.items.without("null")
-                yield Side(type=inner, shown=f"an element of {shown(node)}", span=node.span)
+                yield Side(type=inner, show=lambda: f"an element of {shown(node)}", span=node.span)
             case _:
                 pass
 

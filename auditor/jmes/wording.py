@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,10 +67,16 @@ class Side:
     """
 
     type: Type
-    shown: str
+    show: Callable[[], str]
+    """Writes it as a sentence quotes it; only where there is a sentence."""
     span: Span
     literal: bool = False
     origin: str = ""
+
+    @property
+    def shown(self) -> str:
+        """It as a sentence quotes it."""
+        return self.show()
 
 
 def shown(node: Node) -> str:

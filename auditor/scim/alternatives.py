@@ -65,8 +65,22 @@ def alternatives(where: Filter, wanted: frozenset[str], kind: ResourceKind) -> t
     return _Scope.of_record(kind, wanted).alternatives(where)
 
 
+def _can_contradict(where: Filter) -> bool:
+    """Tell whether anything in a filter could make it never true: most say one thing of each attribute."""
+    names: list[str] = []
+    for node in walk(where):
+        match node:
+            case Constant() | Not() | ValuePath() | In(values=Literals(items=())):
+                return True
+            case Compare() | In() | Present():
+                names.append(node.attribute.name)
+    return len(set(names)) < len(names)
+
+
 def never_true(where: Filter, kind: ResourceKind) -> bool:
     """Tell whether it is plain from a filter alone that no record can satisfy it."""
+    if not _can_contradict(where):
+        return False
     return not alternatives(where, attributes(where), kind)
 
 
