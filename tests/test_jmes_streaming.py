@@ -45,7 +45,7 @@ def problem(error: EvaluationError) -> Any:
     return error.code, error.summary, error.detail, error.help, error.span
 
 
-def whole(node: Any, records: list[Any], select: Any) -> Any:
+def whole(node: Any, records: Any, select: Any) -> Any:
     """Return what an expression gives on the whole list: the reference of every law here."""
     expression, missing = compile(node, as_of=AS_OF), Missing(select=bool(select))
     try:
@@ -57,7 +57,7 @@ def whole(node: Any, records: list[Any], select: Any) -> Any:
     return told(result), len(missing.found), operands, sum(id(record) in found for record in records)
 
 
-def streamed(node: Any, parts: list[list[tuple[Any, Any]]], select: Any, **bounds: int) -> Any:
+def streamed(node: Any, parts: list[list[tuple[Any, Any]]], select: Any, **bounds: Any) -> Any:
     """Return what a stream gives when each part is reduced by itself, elsewhere, and all are merged."""
     reducer = stream(node, as_of=AS_OF, select=select, **bounds)
     states = []
@@ -90,7 +90,11 @@ def assert_same(node: Any, records: list[Any], random: Any, selects: tuple[Any, 
     for select in selects:
         # The states are pickled, so records are no longer the same objects: an equal copy each.
         records = [copy.deepcopy(record) for record in records]
-        assert streamed(node, parts, select) == whole(node, records, select)
+        found, expected = streamed(node, parts, select), whole(node, records, select)
+        if not all(isinstance(record, dict | list) for record in records) and len(found) == 4:
+            # Records are counted by being the same object, which one null is as another.
+            found, expected = found[:3], expected[:3]
+        assert found == expected
 
 
 # --- what audits are made of
@@ -305,6 +309,70 @@ def test_plain_jmespath_adds_what_is_not_finite_in_any_parts(texts_of_numbers):
     for parts in ([[entry] for entry in entries], [[entry] for entry in entries[::-1]]):
         node = parse("[].to_number(@) | [sum(@), avg(@)]")
         assert streamed(node, parts, select=None) == whole(node, texts_of_numbers, select=None)
+
+
+# --- several lists
+
+OF_TWO = (
+    "[a | ({}), b | ({})]",
+    "(a | ({})) == (b | ({}))",
+    "length(a[?{c}]) == length(b) || (b | ({}))",
+    "{{n: length(a), m: b[?{c}].m | max(@), none: c, whole: a.n}}",
+    "count_by(a[?{c}], &n)[?count > `1`]",
+    "contains(a[].n, `1`) && !(b[?{c}])",
+    "map(&n, a)[] | [length(@), [0]]",
+    "@ | a[?{c}] | length(@)",
+    "keys(@)",
+    "*[] | length(@)",
+    "sort_by(a, &n)[0].m || b[-1].n",
+    "[a, b][] | [?{c}]",
+    "a[?{c}] && b[:2]",
+    "c",
+    "`1`",
+)
+
+
+@st.composite
+def of_two_lists(draw: Any) -> str:
+    text: str = draw(st.sampled_from(OF_TWO))
+    while "{}" in text:
+        text = text.replace("{}", draw(wholes()), 1)
+    return text.replace("{c}", draw(conditions)).replace("{{", "{").replace("}}", "}")
+
+
+@bounded
+@given(
+    of_two_lists(),
+    st.lists(records_of_audits, max_size=4),
+    st.lists(records_of_audits, max_size=4),
+    st.randoms(),
+)
+def test_of_an_object_of_lists(text, of_a, of_b, random):
+    node = parsed(text)
+    for select in (False, True):
+        reducer = stream(node, as_of=AS_OF, select=select, lists=("a", "b"))
+        total = reducer.initial()
+        for name, records in (("b", of_b), ("a", of_a)):
+            for part in split(records, random):
+                state = reducer.initial()
+                for key, record in part:
+                    reducer.step(state, key, record, name)
+                total = reducer.merge(pickle.loads(pickle.dumps(state)), total)  # noqa: S301  # our own
+        try:
+            reduced = reducer.finish(total)
+            found = told(reduced.result), reduced.undecided, Counter(reduced.operands)
+        except EvaluationError as error:
+            found = problem(error)
+
+        expected = whole(node, {"a": copy.deepcopy(of_a), "b": copy.deepcopy(of_b)}, select)
+        assert found == (expected if len(expected) == 5 else expected[:3])
+
+
+def test_one_of_several_lists_that_is_collected_is_named():
+    reducer = stream(parse("length(a) > `1` && sort_by(b, &n)[0]"), lists=("a", "b"))
+
+    assert reducer.collects == (("b", "sort_by is a function of the whole list"),)
+    assert [collected.text for collected in stream(parse("@"), lists=("a", "b")).collects] == ["a", "b"]
 
 
 # --- the tables and the suite

@@ -77,7 +77,7 @@ def _disjoined(left: Undecided, right: Any) -> Any:
 
 _GLOBALS: Final[Mapping[str, Any]] = MappingProxyType(
     {
-        "__builtins__": MappingProxyType({}),
+        "__builtins__": {},
         "AttributeError": AttributeError,
         "IndexError": IndexError,
         "NUMBERS": frozenset((int, float)),

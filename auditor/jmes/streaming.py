@@ -18,9 +18,9 @@ asks for it. The law is that a stream gives what `Expression.decide` gives on th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from auditor.jmes import closures
@@ -56,6 +56,7 @@ from auditor.jmes.tree import (
     Call,
     Comparison,
     Current,
+    Field,
     FilterProjection,
     FlattenProjection,
     Index,
@@ -140,7 +141,7 @@ class State:
 
 
 class _Stage(NamedTuple):
-    """What turns the items of another stage into items. Stage 0 is the records, and stands in no plan."""
+    """What turns the items of another stage into items. The first are the lists of records, and in no plan."""
 
     number: int
     before: int
@@ -165,18 +166,13 @@ class Stream:
     `collects` names the parts that do not stream: they keep their items up to a bound, and are then an error.
     """
 
-    def __init__(
-        self,
-        finishing: Run,
-        stages: list[_Stage],
-        parts: list[_Part],
-        collects: list[Collected],
-        missing: Missing,
-    ) -> None:
-        self.collects = tuple(collects)
+    def __init__(self, finishing: Run, plan: _Plan, missing: Missing) -> None:
+        self.collects = tuple(plan.collects)
         self._finishing = finishing
-        self._stages = stages
-        self._parts = parts
+        self._stages = plan.stages
+        self._parts = plan.parts
+        self._lists = {name: number for number, name in enumerate(plan.lists)}
+        self._roots = max(1, len(plan.lists))
         self._select = missing.select
 
     @property
@@ -187,16 +183,25 @@ class Stream:
     def initial(self) -> State:
         """Return the state of no records."""
         return State(
-            [StageState() for _ in range(len(self._stages) + 1)],
+            [StageState() for _ in range(self._roots + len(self._stages))],
             [part.fold.initial() for part in self._parts],
             [Trouble() for _ in self._parts],
             Missing(select=self._select),
         )
 
-    def step(self, state: State, key: Any, record: JSON) -> None:
-        """Take one record. Its key, such as (order key, identity), is its own and has an order among all keys."""
+    def step(self, state: State, key: Any, record: JSON, of: str = "") -> None:
+        """
+        Take one record, of the list *of* where there are several.
+
+        Its key, such as (order key, identity), is its own in the list and has an order among the others.
+        """
         missing = state.missing
-        produced: list[Any] = [[record]]
+        produced: list[Any] = [None] * self._roots
+        if of:
+            root = self._lists[of]
+            produced[root], key = [record], (root, key)
+        else:
+            produced[0] = [record]
         left_open = 0
         for number, before, run in self._stages:
             items = produced[before]
@@ -320,37 +325,60 @@ class _Plan:
     """The stages and parts of an expression while it is taken apart."""
 
     bounds: _Bounds
+    lists: list[str]
     stages: list[_Stage] = field(default_factory=list)
     parts: list[_Part] = field(default_factory=list)
     collects: list[Collected] = field(default_factory=list)
 
     def stage(self, before: int, run: Run) -> int:
-        self.stages.append(_Stage(len(self.stages) + 1, before, run))
-        return len(self.stages)
+        number = max(1, len(self.lists)) + len(self.stages)
+        self.stages.append(_Stage(number, before, run))
+        return number
 
     def part(self, stage: int, fold: Fold) -> int:
         self.parts.append(_Part(len(self.parts), stage, fold))
         return len(self.parts) - 1
 
 
-class _Streaming(Builder):
-    """Makes what is run at the end, and on the way stages and parts. The current value is the items of a stage."""
+class _Flow(NamedTuple):
+    """A chain of stages: where it begins, and nodes that each make a list of a list, element by element."""
 
-    def __init__(self, semantics: Semantics, plan: _Plan, stage: int) -> None:
+    root: int
+    steps: list[Node]
+
+
+class _Laid(NamedTuple):
+    """A chain of stages in a plan: their numbers, and the last of them, or where it begins if there is none."""
+
+    stages: list[int]
+    end: int
+
+
+class _Streaming(Builder):
+    """
+    Makes what is run at the end, and on the way stages and parts.
+
+    The current value is the items of a stage, or an object of lists, whose stages *root* finds by their names.
+    """
+
+    def __init__(self, semantics: Semantics, plan: _Plan, root: Callable[[Node], int | None]) -> None:
         super().__init__(semantics)
         self._plan = plan
-        self._stage = stage
+        self._root = root
         self._reason = "it is the result, which is the list itself"
 
     def inner(self, node: Node) -> Run:
         return Builder(self.semantics).build(node)
 
     def build(self, node: Node) -> Run:
-        stages = self._stages(node)
-        if stages is not None:
+        flow = _flow(node, self._root)
+        if flow is not None:
             self._plan.collects.append(Collected(render(node), self._reason))
-            return self._keep(stages, Keep(self._plan.bounds.items), node)
+            return self._keep(flow, Keep(self._plan.bounds.items), node)
         match node:
+            case Current():
+                fields = [Field(name) for name in self._plan.lists]
+                return closures.multi_select([self.build(each) for each in fields], self._plan.lists)
             case Pipe(stages=steps) | Subexpression(steps=steps):
                 return self._chain(steps)
             case Not(operand=operand):
@@ -388,41 +416,35 @@ class _Streaming(Builder):
 
     # --- stages
 
-    def _stages(self, node: Node) -> list[int] | None:
-        """
-        Return the stages that make a list of the current items, in their order.
-
-        None where a node is no chain of stages; nothing is added to the plan then.
-        """
-        steps = _steps(node)
-        return None if steps is None else self._lay(steps)
-
-    def _lay(self, steps: list[Node]) -> list[int]:
-        """Add stages to the plan, one after the other, and return their numbers."""
+    def _lay(self, flow: _Flow) -> _Laid:
+        """Add stages to the plan, one after the other."""
         stages: list[int] = []
-        for step in steps:
-            stages.append(self._plan.stage(self._end(stages), generate(step, self.semantics)))
-        return stages
-
-    def _end(self, stages: list[int]) -> int:
-        """Return the last of some stages; where there is none, that of the current items."""
-        return stages[-1] if stages else self._stage
+        end = flow.root
+        for step in flow.steps:
+            end = self._plan.stage(end, generate(step, self.semantics))
+            stages.append(end)
+        return _Laid(stages, end)
 
     def _chain(self, steps: tuple[Node, ...]) -> Run:
         """Build a pipe: as many stages as there are, then one thing made of them, then whatever follows."""
-        leading = list(takewhile(lambda found: found is not None, map(_steps, steps)))
-        stages = self._lay([step for found in leading for step in found or ()])
-        first, *rest = steps[len(leading) :]
-        below = _Streaming(self.semantics, self._plan, self._end(stages)).build(first)
+        flow, length = None, 0
+        while (longer := _flow(Pipe(steps[: length + 1]), self._root)) is not None:
+            flow, length = longer, length + 1
+        first, *rest = steps[length:]
+        if flow is None:
+            return closures.chain([self.build(first), *map(self.inner, rest)])
+        stages, end = self._lay(flow)
+        below = _Streaming(self.semantics, self._plan, partial(_current, stage=end)).build(first)
         return closures.chain([self._checked(stages, below), *map(self.inner, rest)])
 
     def _head(self, node: Node, size: int, *, last: bool = False) -> Run:
         """Build a node of which, if it is a list, only so many first or last elements matter."""
-        if _steps(node) is None:
+        flow = _flow(node, self._root)
+        if flow is None:
             return self.build(node)
         if size > self._plan.bounds.items:
             return self._because("too many of its elements are needed", self.build, node)
-        return self._keep(self._stages(node) or [], Keep(size, "last" if last else "first"), node)
+        return self._keep(flow, Keep(size, "last" if last else "first"), node)
 
     def _slice(self, node: SliceProjection, left: Node) -> Run:
         start, stop = node.start or 0, node.stop
@@ -449,8 +471,9 @@ class _Streaming(Builder):
 
     # --- parts
 
-    def _keep(self, stages: list[int], keep: Keep, node: Node) -> Run:
-        part = self._plan.part(self._end(stages), keep)
+    def _keep(self, flow: _Flow, keep: Keep, node: Node) -> Run:
+        stages, end = self._lay(flow)
+        part = self._plan.part(end, keep)
 
         def items(finished: Any, _: Missing | None) -> Any:
             found = finished.items(part, keep)
@@ -467,16 +490,17 @@ class _Streaming(Builder):
             return None
         if node.name == "contains" and not isinstance(node.arguments[1], Literal):
             return None
-        stages = self._stages(node.arguments[0])
-        if stages is None:
+        flow = _flow(node.arguments[0], self._root)
+        if flow is None:
             return None
+        stages, end = self._lay(flow)
         columns = {
             position: self._reference(node, position, argument)
             for position, argument in enumerate(node.arguments)
             if isinstance(argument, Reference)
         }
         fold, finish = aggregate(self._plan.bounds, node, list(columns.values()))
-        part = self._plan.part(self._end(stages), fold)
+        part = self._plan.part(end, fold)
         arguments = [
             closures.constant(None) if position in columns else self.argument(node, position)
             for position in range(1, len(node.arguments))
@@ -530,24 +554,40 @@ def summarised(node: Node, first: int) -> Node:
     return Pipe((node, MultiSelectHash(entries, span=node.span)), span=node.span)
 
 
-def _steps(node: Node) -> list[Node] | None:
-    """Return nodes that each make a list of a list, element by element; None where a node is no chain of such."""
+def _current(node: Node, *, stage: int) -> int | None:
+    """Return the stage of the current items."""
+    return stage if isinstance(node, Current) else None
+
+
+def _named(node: Node, *, lists: list[str]) -> int | None:
+    """Return the stage of a list by its name."""
+    return lists.index(node.name) if isinstance(node, Field) and node.name in lists else None
+
+
+def _flow(node: Node, root: Callable[[Node], int | None]) -> _Flow | None:
+    """Return the chain of stages that a node is, if it is one that begins where *root* knows a stage."""
+    stage = root(node)
+    if stage is not None:
+        return _Flow(stage, [])
     match node:
-        case Current():
-            return []
         case ListProjection(left=left) | FilterProjection(left=left) | FlattenProjection(left=left):
-            before = _steps(left)
-            return None if before is None else [*before, replace(node, left=Current())]
-        case Pipe(stages=nodes) | Subexpression(steps=nodes):
-            found = [_steps(each) for each in nodes]
-            return None if None in found else [step for steps in found for step in steps or ()]
+            return _then(_flow(left, root), [replace(node, left=Current())])
+        case Pipe(stages=(first, *rest)) | Subexpression(steps=(first, *rest)):
+            flow = _flow(first, root)
+            for each in rest:
+                following = _flow(each, partial(_current, stage=0))
+                flow = _then(flow, following.steps) if following else None
+            return flow
         case Call(name="to_array", arguments=(items,)):
-            return _steps(items)
+            return _flow(items, root)
         case Call(name="map", arguments=(reference, items)):
-            before = _steps(items)
-            return None if before is None else [*before, replace(node, arguments=(reference, Current()))]
+            return _then(_flow(items, root), [replace(node, arguments=(reference, Current()))])
         case _:
             return None
+
+
+def _then(flow: _Flow | None, steps: list[Node]) -> _Flow | None:
+    return flow and _Flow(flow.root, [*flow.steps, *steps])
 
 
 def _too_many(node: Node, what: str) -> EvaluationError:
@@ -665,6 +705,7 @@ def stream(
     *,
     as_of: datetime | None = None,
     select: bool | None = False,
+    lists: Sequence[str] = (),
     max_items: int = MAX_ITEMS,
     max_groups: int = MAX_GROUPS,
     max_instants: int = MAX_INSTANTS,
@@ -673,13 +714,15 @@ def stream(
     Return an expression over a list of records as a reducer of records.
 
     *select* is that of `Missing`: whether elements that an outermost filter cannot decide are selected. With
-    None nothing is ever undecided, as in `Expression.search`. The bounds are those of each part by itself.
+    None nothing is ever undecided, as in `Expression.search`. With *lists* the expression is not over one list
+    of records but over an object of several, of these names. The bounds are those of each part by itself.
 
     Raises:
         Mistake: as `compile` does.
     """
     ensure_ready(node, as_of)
     semantics = Semantics(as_of, decides=select is not None)
-    plan = _Plan(_Bounds(max_items, max_groups, max_instants))
-    finishing = _Streaming(semantics, plan, 0).build(node)
-    return Stream(finishing, plan.stages, plan.parts, plan.collects, Missing(select=bool(select)))
+    plan = _Plan(_Bounds(max_items, max_groups, max_instants), list(lists))
+    root = partial(_named, lists=plan.lists) if lists else partial(_current, stage=0)
+    finishing = _Streaming(semantics, plan, root).build(node)
+    return Stream(finishing, plan, Missing(select=bool(select)))

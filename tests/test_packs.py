@@ -1,0 +1,210 @@
+"""The shipped packs: what each check says of given records, and that none of them lacks an explanation."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from auditor import cli
+from auditor.simulator import World
+from tests.support import ROOT
+
+NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
+TABLES = ROOT / "tests" / "spec" / "packs"
+QUICKSTART = ROOT / "examples" / "quickstart"
+
+Document = Mapping[str, Any]
+
+
+def _read(path: Path) -> Any:
+    return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+
+
+PACKS: Mapping[str, Mapping[Path, Document]] = {
+    folder.name: {path: _read(path) for path in sorted(folder.glob("*.yaml")) if ".test." not in path.name}
+    for folder in sorted((ROOT / "policies").iterdir())
+}
+"""The policy files of each pack."""
+
+SPECS: Mapping[str, Document] = {pack: _read(TABLES / f"{pack}.yaml") for pack in PACKS}
+"""The table of each pack."""
+
+CHECKS = [
+    pytest.param(file, check, id=f"{pack}/{name}")
+    for pack, files in PACKS.items()
+    for file in files.values()
+    for name, check in file["checks"].items()
+]
+CASES = [
+    pytest.param(spec, case, id=f"{case['check']}-{number}-{case['verdict']}")
+    for spec in SPECS.values()
+    for number, case in enumerate(spec["cases"])
+]
+
+
+@pytest.fixture
+def auditor(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Any]:
+    """Run a command in this process and read the JSON that it prints; the exit code stands beside it."""
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(*words: str | Path) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = cli.run([*map(str, words), "--json"])
+        out = capsys.readouterr().out
+        return code, json.loads(out)
+
+    return run
+
+
+# What the checks say
+
+
+@pytest.mark.parametrize(("spec", "case"), CASES)
+def test_a_check_says_what_the_table_says(spec: Document, case: Document, auditor, tmp_path: Path):
+    verdict = _judged(spec, case, auditor, tmp_path)
+    assert verdict["status"] == case["verdict"], verdict["reason"]
+    violations = [each for outcome in verdict["outcomes"] for each in outcome["violations"]]
+    if "violations" in case:
+        assert [_identity(each) for each in violations] == case["violations"]
+    if "message" in case:
+        assert violations[0]["message"] == case["message"]
+    # A pass of nothing would hold whatever the check says.
+    assert verdict["population"] > 0 or case["verdict"] != "pass"
+
+
+def _identity(violation: Document) -> str:
+    item = violation["item"]
+    return str(item["key"] if isinstance(item, dict) and "key" in item else violation["identity"])
+
+
+def _judged(spec: Document, case: Document, auditor: Callable[..., Any], folder: Path) -> Document:
+    files = _files(spec["pack"], case["check"])
+    declared = {name for path in files for name in PACKS[spec["pack"]][path].get("variables", ())}
+    common = {name: value for name, value in spec["variables"].items() if name in declared}
+    (folder / "values.json").write_text(json.dumps(common | case.get("variables", {})), encoding="utf-8")
+    given: list[str | Path] = []
+    for kind, records in case["records"].items():
+        path = TABLES / records if isinstance(records, str) else folder / f"{kind}.json"
+        if not isinstance(records, str):
+            path.write_text(json.dumps(records), encoding="utf-8")
+        given += ["--records", f"{kind}={path}"]
+    code, report = auditor(
+        "check", *files, *given, "--var-file", folder / "values.json", "--as-of", case.get("as_of", spec["as_of"])
+    )  # fmt: skip
+    assert not report["problems"]
+    assert code in (0, 1, 2)
+    return next(verdict for verdict in report["verdicts"] if verdict["check"] == case["check"])
+
+
+def _files(pack: str, check: str) -> list[Path]:
+    """Return the file of a check, and those that declare the variables it uses."""
+    files = PACKS[pack]
+    wanted = next(path for path, file in files.items() if check in file["checks"])
+    used = set(re.findall(r"\$\{var\.(\w+)\}", wanted.read_text(encoding="utf-8")))
+    return [path for path, file in files.items() if path == wanted or used & file.get("variables", {}).keys()]
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_every_check_has_a_case_that_passes_one_that_fails_and_one_that_is_neither(pack: str):
+    seen: dict[str, set[str]] = {name: set() for file in PACKS[pack].values() for name in file["checks"]}
+    for case in SPECS[pack]["cases"]:
+        seen[case["check"]].add("neither" if case["verdict"] in ("error", "skip") else case["verdict"])
+    assert {name for name, verdicts in seen.items() if verdicts != {"pass", "fail", "neither"}} == set()
+    for name in seen:
+        assert any("message" in case for case in SPECS[pack]["cases"] if case["check"] == name), name
+
+
+# What the checks are
+
+
+@pytest.mark.parametrize(("file", "check"), CHECKS)
+def test_every_check_explains_itself(file: Document, check: Document):
+    for part in ("title", "description", "severity", "remediation", "references", "tags"):
+        assert check[part], part
+    assert re.search(r"Blind\s+spot", check["description"])
+    assert not check["title"].endswith(".")
+    assert {"soc2", "iso27001", "nist800-53"} <= check["controls"].keys() <= {
+        "soc2", "iso27001", "nist800-53", "pcidss",
+    }  # fmt: skip
+    expectations = check["expect"] if isinstance(check["expect"], list) else [check["expect"]]
+    assert all(expectation["message"] for expectation in expectations)
+    for name, variable in file.get("variables", {}).items():
+        assert variable["description"].endswith("."), name
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_every_check_has_a_file_of_its_name(pack: str):
+    for path, file in PACKS[pack].items():
+        assert list(file["checks"]) == [path.stem]
+        assert file["pack"]["id"] == pack
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_a_pack_is_valid_without_a_warning(pack: str, auditor, tmp_path: Path):
+    (tmp_path / "values.json").write_text(json.dumps(SPECS[pack]["variables"]), encoding="utf-8")
+    code, found = auditor("validate", f"pack:{pack}", "--var-file", tmp_path / "values.json")
+    assert (code, found["diagnostics"]) == (0, [])
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_only_what_nobody_can_guess_must_be_given(pack: str):
+    required = {
+        name
+        for file in PACKS[pack].values()
+        for name, variable in file.get("variables", {}).items()
+        if "default" not in variable
+    }
+    assert required == SPECS[pack]["variables"].keys()
+
+
+# All of them together
+
+
+def _hot(pack: str) -> Iterator[str]:
+    for file in PACKS[pack].values():
+        for name, check in file["checks"].items():
+            queries = check["queries"].values() if "queries" in check else [check["query"]]
+            if any(query["resource"] == "activities" and query["window"] == "hot" for query in queries):
+                yield name
+
+
+def test_all_checks_of_the_hot_log_share_one_query(auditor, monkeypatch):
+    monkeypatch.setenv("PINGONE_ENVIRONMENT_ID", "fb5e1379-7127-400b-ad44-dc0a9fae4886")
+    _, plan = auditor("plan", "--chdir", QUICKSTART, "--as-of", "2026-11-21T09:00:00Z")
+    (query,) = [query for query in plan["queries"] if query["resource"] == "activities"]
+    served = {each["check"].rpartition("/")[2] for each in query["checks"]}
+    assert served >= set(_hot("pingone-activity"))
+    assert len(served) >= 20
+
+
+def test_the_quickstart_has_violations_of_every_planted_kind_and_no_errors(auditor):
+    code, report = auditor("check", "--chdir", QUICKSTART, "--simulate", "--as-of", "2026-11-21T09:00:00Z")
+    facts = World.generate(seed=1, events=5_000, now=NOW).facts
+    found = {
+        verdict["check"]: {
+            _identity(each) for outcome in verdict["outcomes"] for each in outcome["violations"]
+        }
+        for verdict in report["verdicts"]
+    }
+    assert (code, report["summary"]["errors"]) == (2, 0)
+    assert found["no-organization-admin-grants"] == set(facts.organization_admin_grants)
+    assert found["no-self-grants"] == set(facts.self_grants)
+    assert found["failed-password-checks-per-user"] == {facts.sprayed_user_id}
+    assert found["events-are-complete"] == set(facts.deletions_without_client)
+
+
+def test_another_tenant_leaves_no_check_undecided(auditor):
+    _, report = auditor(
+        "check", "--chdir", QUICKSTART, "--simulate", "--seed", "2", "--as-of", "2026-11-21T09:00:00Z"
+    )  # fmt: skip
+    assert report["summary"]["errors"] == 0
