@@ -57,6 +57,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         result = main.main(words, prog_name="auditor", standalone_mode=False, obj=words)
     except click.exceptions.Exit as error:
         return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 1
     except click.UsageError as error:
         _usage_error(error)
         return 1
@@ -285,7 +288,7 @@ def _mistakes(problems: Sequence[Diagnostic]) -> NoReturn:
 @_policies
 @_json
 def validate(as_json: bool, **options: Any) -> int:
-    """Check everything that can be checked offline, all mistakes at once."""
+    """Find all mistakes that can be found offline."""
     from auditor import app
 
     checked = app.valid(_job(**options))
@@ -336,7 +339,7 @@ def fmt(paths: tuple[str, ...], chdir: str, only_check: bool, show_diff: bool) -
 )
 def console(records: tuple[str, ...]) -> int:
     """
-    Try SCIM filters and JMESPath on given records, line by line.
+    Try SCIM filters and JMESPath on given records.
 
     Lines come from the terminal or from a pipe: echo 'length(@)' | auditor console --records activities=FILE
     """
@@ -379,7 +382,11 @@ def _lines(*, interactive: bool) -> Iterator[str]:
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where a window is not covered.")
 @_json
 def plan(as_json: bool, out: str | None, probe: bool, detailed_exitcode: bool, **options: Any) -> int:
-    """Say exactly what a run would ask, without asking anything (but one page of each query with --probe)."""
+    """
+    Say exactly what a run would ask.
+
+    Nothing is asked for that, but one page of each query with --probe.
+    """
     from auditor import app
 
     checked = (app.plan_with_probes if probe else app.plan)(_job(**options))
@@ -409,7 +416,9 @@ def plan(as_json: bool, out: str | None, probe: bool, detailed_exitcode: bool, *
 @_planning
 def explain(name: str, **options: Any) -> int:
     """
-    Explain one check: what is asked for it, what is judged here, what it reads.
+    Explain one check before a run.
+
+    Told is what is asked for it, what is judged here, and which fields it reads.
 
     CHECK is the id of a check, alone, as PACK/CHECK, or as ENVIRONMENT/PACK/CHECK.
     """
@@ -426,7 +435,7 @@ def explain(name: str, **options: Any) -> int:
 @_policies
 @_planning
 def graph(**options: Any) -> int:
-    """Draw which checks rest on which queries, as a Mermaid flowchart."""
+    """Draw which checks rest on which queries (Mermaid)."""
     from auditor import app
 
     checked = app.plan(_job(**options))
@@ -448,6 +457,10 @@ def graph(**options: Any) -> int:
     multiple=True,
     help="Requests a second of a resource kind or rate group; repeatable.",
 )
+@click.option(
+    "--max-requests", type=click.IntRange(min=1), metavar="N", help="Stop cleanly after N requests."
+)
+@click.option("--max-duration", metavar="DURATION", help="Stop cleanly after a time such as 10m.")
 @click.option(
     "--report",
     "reports",
@@ -526,7 +539,7 @@ def init(folder: str) -> int:
 @_json
 def schema(name: str | None, as_json: bool) -> int:
     """
-    Show the vocabulary of policies: resource kinds, their fields and options, functions.
+    Show the vocabulary of policies.
 
     NAME is a resource kind, `functions`, or a document: policy, project, resource, report, plan.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from auditor.config import PROJECT_FILE, yaml
-from auditor.model.diagnostic import Checked
+from auditor.model.diagnostic import Checked, Level
 from auditor.model.environment import REGION_DOMAINS, Environment
 from auditor.model.project import Project
 from auditor.model.secret import Secret
@@ -100,7 +100,7 @@ def test_an_empty_variable_is_not_given(tmp_path):
 def test_one_url_without_the_other_is_missing(tmp_path):
     environ = {**TERRAFORM, "PINGONE_API_URL": "https://api.pingone.com/v1"}
     found = environment(loaded(tmp_path, {"a.yaml": policy()}, paths=["a.yaml"], environ=environ))
-    assert found.missing == ("both PINGONE_API_URL and PINGONE_AUTH_URL, or only a region",)
+    assert found.missing == ("PINGONE_AUTH_URL beside the api_url",)
     assert found.auth_url is None
 
 
@@ -166,8 +166,13 @@ def test_every_region_is_known_in_any_case(tmp_path, region, write):
 
 def test_the_region_of_the_project_wins_over_the_variables_of_the_process(tmp_path):
     environ = {"PINGONE_REGION_CODE": "CA", "PINGONE_API_URL": "https://x", "PINGONE_AUTH_URL": "https://x"}
-    found = environment(with_environments(tmp_path, f"{{prod: {{id: {ID}, region: AU}}}}", environ=environ))
+    checked = with_environments(tmp_path, f"{{prod: {{id: {ID}, region: AU}}}}", environ=environ)
+    assert checked.value
+    (found,) = checked.value.environments
     assert (found.region, found.auth_url) == ("AU", "https://auth.pingone.com.au")
+    assert [(told.code, told.level) for told in checked.diagnostics] == [
+        ("project.ignored-url", Level.WARNING)
+    ]
 
 
 @pytest.mark.parametrize("region", ["US", "europe", "''", "${env.PINGONE_REGION_CODE}"])

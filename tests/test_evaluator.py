@@ -175,7 +175,7 @@ def test_a_verdict_says_on_what_it_rests():
     [
         ({"every": "id == '{}'"}, "true of every record: id == '{}'"),
         ({"none": "[].{a: id}"}, "nothing is yielded by: [].{a: id}"),
-        ({"some": "[]"}, "something is yielded by: []"),
+        ({"some": "[]"}, "some record is selected"),
         ({"that": "length(@) > `1`"}, "true of the whole list: length(@) > `1`"),
     ],
 )

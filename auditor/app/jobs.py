@@ -53,6 +53,9 @@ class Job:
     records: Sequence[str] = ()
     simulation: Simulation | None = None
     rates: Sequence[str] = ()
+    max_requests: int | None = None
+    max_duration: str | None = None
+    """A duration after which no further request is sent."""
     reports: Sequence[str] = ()
     fail_on: Severity = "low"
 

@@ -18,6 +18,7 @@ from auditor.app.simulation import Tenant, make_world, tenant
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.evidence import Page, QueryEnd
+from auditor.model.instant import Duration
 from auditor.model.policy import SEVERITIES, Severity
 from auditor.model.project import Project
 from auditor.model.query import Program
@@ -73,8 +74,8 @@ class _Run:
     ends: dict[str, QueryEnd] = field(default_factory=dict)
 
     def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Page | QueryEnd], None]) -> Report:
-        rates = _rates(self.job)
-        problems += rates.diagnostics
+        rates, bound = _rates(self.job), _max_duration(self.job)
+        problems += rates.diagnostics + bound.diagnostics
         saved = saved_plan(self.job)
         problems += saved.diagnostics
         if saved.value is not None:
@@ -132,6 +133,8 @@ class _Run:
             user_agent=f"auditor/{__version__}",
             run_id=self.run_id,
             rates={**tenant.rates, **rates},
+            max_requests=self.job.max_requests,
+            max_duration_s=_max_duration(self.job).value,
         )
         environments = {environment.name: environment for environment in project.environments}
         return fetcher.fetch(made, project.catalogue, environments, settings)
@@ -218,6 +221,19 @@ def _conclude(
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _max_duration(job: Job) -> Checked[float]:
+    """Read `--max-duration 10m` as seconds."""
+    if job.max_duration is None:
+        return Checked(None)
+    try:
+        duration = Duration.parse(job.max_duration)
+    except ValueError:
+        duration = Duration(months=1)
+    if duration.months:
+        return Checked(None, (bad_option("--max-duration", job.max_duration, "--max-duration 10m"),))
+    return Checked(float(duration.seconds))
 
 
 def _rates(job: Job) -> Checked[Mapping[str, float]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from auditor.config.request import PROJECT_FILE, Reading, Request
-from auditor.model.diagnostic import did_you_mean
+from auditor.model.diagnostic import Diagnostic, Level, did_you_mean
 from auditor.model.environment import REGION_DOMAINS, Credentials, Environment, SecretSource, region_urls
 from auditor.model.project import EnvironmentDocument, ProjectFile
 from auditor.model.secret import Secret
@@ -120,6 +120,7 @@ class _Place:
                     address=self._at("region"),
                 )
                 return None, None, None
+            self._warn_of_ignored(document.region)
             return self._region(document.region, self._at("region"), "")
         urls = []
         for key, written in given.items():
@@ -131,7 +132,8 @@ class _Place:
         api_url, auth_url = urls
         if api_url or auth_url:
             if not (api_url and auth_url):
-                self.missing.append("both PINGONE_API_URL and PINGONE_AUTH_URL, or only a region")
+                lacking, there = ("auth_url", "api_url") if api_url else ("api_url", "auth_url")
+                self.missing.append(f"PINGONE_{lacking.upper()} beside the {there}")
             return None, api_url, auth_url
         variable, region = self._variable("PINGONE_REGION_CODE")
         if region is None:
@@ -140,6 +142,20 @@ class _Place:
             )
             return None, None, None
         return self._region(region, None, variable)
+
+    def _warn_of_ignored(self, region: str) -> None:
+        """Say that URLs of the process are not used: whoever sets them means another tenant than the project."""
+        ignored = [name for name in ("PINGONE_API_URL", "PINGONE_AUTH_URL") if self._variable(name)[1]]
+        if ignored:
+            problem = Diagnostic(
+                code="project.ignored-url",
+                summary="URL not used",
+                detail=f"{' and '.join(ignored)} are set, and the project says region: {region}, which is asked.",
+                help="Remove region from the project to use them, or unset them.",
+                level=Level.WARNING,
+                address=self._at("region"),
+            )
+            self.reading.problems.append(problem)
 
     def _region(
         self, code: str, address: Address | None, variable: str
@@ -170,12 +186,13 @@ class _Place:
             with_port = f"{host}{match['port'] or ''}"
             allowed = {name.casefold() for name in self.request.allow_hosts}
             if match["scheme"] != "https" and not _is_loopback(host):
-                detail, help = f'"{url}" is not HTTPS.', "Use HTTPS."
+                detail, help = (
+                    f'"{url}" is not HTTPS.',
+                    f"Use HTTPS; a host other than PingOne's needs {_allow(host)}.",
+                )
             elif not (_is_pingone(host) or _is_loopback(host) or allowed & {host, with_port}):
                 detail = f'"{host}" is no host of PingOne.'
-                help = (
-                    f"Allow it from outside the project: --allow-host {host}, or AUDITOR_ALLOW_HOSTS={host}."
-                )
+                help = f"Allow it from outside the project: {_allow(host)}."
             else:
                 return False
         self.reading.problem(
@@ -310,3 +327,7 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _allow(host: str) -> str:
+    return f"--allow-host {host}, or AUDITOR_ALLOW_HOSTS={host}"

@@ -57,7 +57,13 @@ def load_readable(request: Request) -> Checked[Project]:
     variable_files = set(reading.texts) - texts
     declared = _declared(found.loaded)
     values, unsound = _values(
-        declared, given, names, found, reading, is_complete=len(reading.problems) == problems
+        declared,
+        given,
+        names,
+        found,
+        reading,
+        is_complete=len(reading.problems) == problems,
+        is_selection=document is not None and bool(request.paths),
     )
     accepted = document.accept_values if document else {}
     if kinds is not None and accepted:
@@ -135,15 +141,19 @@ def _values(
     reading: Reading,
     *,
     is_complete: bool,
+    is_selection: bool,
 ) -> tuple[dict[tuple[str, str], Values], set[str]]:
     """
     Return the values by environment and pack, and the packs with a mistake among their variables.
 
     *is_complete* tells that all that gives values could be read; else none is blamed for not being given.
+    *is_selection* tells that the command line chose some of a project's packs.
     """
     if not found.broken:
         # With a policy file that can not be read, what it declares is unknown.
-        reading.problems += variables.undeclared(given, declared)
+        # A file gives values to all packs of a project, also where the command line selects some of them.
+        told = [item for item in given if not (is_selection and item.address)]
+        reading.problems += variables.undeclared(told, declared)
     result: dict[tuple[str, str], Values] = {}
     unsound: set[str] = set()
     for environment in environment_names:

@@ -14,8 +14,8 @@ from auditor import jmes
 from auditor.evaluator.judging import (
     DEFAULT_MESSAGES,
     ERROR_HELP,
-    EXPECTED,
     Judgement,
+    expected,
     gravest,
     of_emptiness,
     of_finding,
@@ -299,7 +299,7 @@ class _Run:
             status=judgement.status,
             code=judgement.code,
             reason=judgement.reason,
-            expected=EXPECTED[expectation.form].format(expectation.expression),
+            expected=expected(expectation.form, expectation.expression),
             observed=finding.observed,
             population=population - finding.skipped,
             exceptions=finding.exceptions,

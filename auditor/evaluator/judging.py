@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from auditor.evaluator.populations import MAX_ITEMS, Population
 from auditor.evaluator.reducers import Finding, number
 from auditor.model.evidence import QueryEnd
-from auditor.model.policy import Form, OnEmpty
+from auditor.model.policy import EVERY_ITEM, Form, OnEmpty
 from auditor.model.verdict import Status
 
 
@@ -107,7 +107,16 @@ def _error(code: str, reason: str, help: str) -> Judgement:
     return Judgement(Status.ERROR, code, reason, help)
 
 
-EXPECTED: Final[Mapping[Form, str]] = {
+def expected(form: Form, expression: str) -> str:
+    """Return what an expectation expects, as a sentence; the short forms look at the selected records themselves."""
+    if expression == EVERY_ITEM and form in _SHORT:
+        return _SHORT[form]
+    return _EXPECTED[form].format(expression)
+
+
+_SHORT: Final[Mapping[Form, str]] = {"none": "no record is selected", "some": "some record is selected"}
+
+_EXPECTED: Final[Mapping[Form, str]] = {
     "every": "true of every record: {}",
     "none": "nothing is yielded by: {}",
     "some": "something is yielded by: {}",

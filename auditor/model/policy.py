@@ -43,7 +43,8 @@ def _type_name(text: str) -> str:
     while (match := re.fullmatch(r"(?:list|map)\((.*)\)", inner)) is not None:
         inner = match[1]
     if inner not in TYPE_NAMES:
-        hint = did_you_mean(inner, TYPE_NAMES)
+        compound = f'did you mean "{inner}(string)"?' if inner in ("list", "map") else ""
+        hint = compound or did_you_mean(inner, TYPE_NAMES)
         raise ValueError(
             f'"{text}" is no type of a variable ({", ".join(TYPE_NAMES)}, list(T), map(T)); {hint}'
         )

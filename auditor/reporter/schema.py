@@ -20,7 +20,8 @@ def render_kinds(kinds: Iterable[ResourceKind], *, width: int, color: bool) -> s
         page.put(one_line(kind.summary), head="      ")
     page.blank()
     page.put(
-        "More of one: auditor schema KIND. For programs: auditor schema policy | project | resource | report --json."
+        "More of one: auditor schema KIND. Functions: auditor schema functions. "
+        "Documents, as JSON Schemas: auditor schema policy | project | resource | plan | report."
     )
     return str(page)
 
