@@ -727,3 +727,65 @@ def test_the_default_of_a_sensitive_variable_is_not_shown_beside_a_mistake_of_an
         assert ran.code == 1
         assert "jmes.unknown-function" in ran.out + ran.err
         assert CANARY not in ran.out + ran.err
+
+
+def test_the_newest_of_given_records_is_examined_whatever_the_window(auditor, policy, tmp_path, monkeypatch):
+    """A file holds all its records at once: there is nothing to wait for, as `hot` does with a tenant."""
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "data"))
+    deleted = {"action": {"type": "ENVIRONMENT.DELETED"}}
+    events = [
+        {"id": "1", "recordedAt": "2026-11-20T09:00:00Z", **deleted},
+        {"id": "2", "recordedAt": "2026-11-20T09:00:01Z", **deleted},
+        {"id": "3", "recordedAt": "2026-11-01T09:00:00Z", **deleted},
+    ]
+    (tmp_path / "events.json").write_text(json.dumps(events), encoding="utf-8")
+    for window, examined in (("hot", 2), ("14d", 2), ("1d", 2), ("30d", 3)):
+        ran = auditor("check", policy(window=window), "--records", f"activities={tmp_path}/events.json")
+        assert ran.code == 2
+        assert f"{examined} examined, {examined} exceptions" in ran.out
+        told = " ".join(ran.out.split())
+        assert "whether they are all of the window can not be told" in told
+        assert ("1 given record lies outside the window" in told) is (examined == 2)
+
+
+def test_a_silent_tenant_proves_nothing(auditor, policy, monkeypatch, tmp_path):
+    """Whoever asks the wrong environment, or one whose log is broken, must not be told that all is well."""
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "data"))
+    clock = lambda: datetime.now(UTC)  # noqa: E731, TID251  # the tenant lives now
+    world = World.from_records([], now=clock(), environment_id="abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6")
+    configured = Settings()
+    with serve(create_app(world, shipped_kinds(), configured, clock)) as running:
+        monkeypatch.setenv("PINGONE_API_URL", running.api_url)
+        monkeypatch.setenv("PINGONE_AUTH_URL", running.auth_url)
+        monkeypatch.setenv("PINGONE_ENVIRONMENT_ID", world.environment_id)
+        monkeypatch.setenv("PINGONE_CLIENT_ID", configured.client_id)
+        monkeypatch.setenv("PINGONE_CLIENT_SECRET", configured.client_secret)
+        ran = auditor("check", policy())
+        asked = [dict(request.query)["limit"] for request in running.requests if request.method == "GET"]
+    assert (ran.code, asked) == (1, ["500", "1"])
+    assert "evidence.silent" in ran.out
+
+
+def test_a_refused_filter_loses_nothing(auditor, tmp_path, monkeypatch):
+    """The server refuses the filter of both checks, and then one of the two: the window is read whole."""
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "data"))
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        "version: 1\npack: {id: mine}\nchecks:\n"
+        "  a: {title: A, query: {resource: activities, window: hot, where: 'action.type eq \"SESSION.CREATED\"'},"
+        " expect: {that: 'length(@) >= `0`'}}\n"
+        "  b: {title: B, query: {resource: activities, window: hot, where: 'tags eq \"adminIdentityEvent\"'},"
+        " expect: {that: 'length(@) >= `0`'}}\n",
+        encoding="utf-8",
+    )
+
+    def examined(*faults: str) -> tuple[list[str], Ran]:
+        with tenant(monkeypatch, *faults):
+            ran = auditor("check", path, "--rate", "activities=0", "--as-of", _today())
+        return re.findall(r"PASS   medium    \w · (\d+) examined", ran.out), ran
+
+    expected, _ = examined()
+    found, ran = examined("refuse-filter=adminIdentityEvent")
+    assert found == expected
+    assert "0" not in found
+    assert "Another filter was asked instead." in " ".join(ran.out.split())
