@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports unit pins bench clean
+.PHONY: help demo test lint types imports unit thorough pins bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ imports: $(READY) ## architecture: who may import whom
 
 unit: $(READY) ## tests with branch coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+thorough: $(READY) ## the tests with four times as many examples of every law
+	AUDITOR_THOROUGH=1 $(BIN)/python -m pytest -n auto
 
 bench: $(READY) ## benchmarks beside their alternatives, as ratios
 	$(BIN)/python -m benchmarks

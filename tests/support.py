@@ -17,3 +17,12 @@ needs_shared = pytest.mark.skipif(
     not (SHARED / "data").is_dir(),
     reason="the shared sample data is not on this machine (set AUDITOR_SHARED)",
 )
+
+
+def examples(number: int) -> int:
+    """
+    Return on how many examples a law is tried: a quarter of *number*, and all with `make thorough`.
+
+    Each run draws others, so that what one does not try another one does.
+    """
+    return number if os.environ.get("AUDITOR_THOROUGH") else max(number // 4, 25)

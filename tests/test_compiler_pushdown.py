@@ -17,7 +17,7 @@ from auditor.model.query import CompiledQuery, Pushdown
 from auditor.model.resource import Filter, ResourceKind, Shape, Slot, fields
 from auditor.model.value import Value
 from auditor.simulator import filters as simulator
-from tests.support import ROOT
+from tests.support import ROOT, examples
 from tests.test_compiler import KINDS, QUERIES, check, project, query
 
 TABLE = YAML(typ="safe").load((ROOT / "tests" / "spec" / "pushdown.yaml").read_text("utf-8"))
@@ -182,7 +182,7 @@ def asked(pushed: str, kind: ResourceKind) -> Callable[[Mapping[str, Any]], bool
 
 
 @pytest.mark.parametrize("name", ALL_KINDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_the_server_answers_every_record_that_the_filter_selects(name, data):
     """And what was pushed and what is left are together the whole filter."""
@@ -233,7 +233,7 @@ def instances(pushed: str, kind: ResourceKind) -> list[dict[str, list[str]]]:
 
 
 @pytest.mark.parametrize("name", ["activities", *(kind.kind for kind in VARIANTS)])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_what_is_pushed_has_the_shapes_of_the_descriptor(name, data):
     kind = ALL_KINDS[name]
@@ -267,7 +267,7 @@ ACTION_TERMS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(joined(ACTION_TERMS))
 def test_of_one_attribute_the_strongest_filter_is_pushed(where):
     """A value is pushed exactly if a record with it can match; nothing is pushed if a record without one can."""
@@ -297,7 +297,7 @@ RANGES: st.SearchStrategy[scim.Filter] = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(joined(RANGES))
 def test_of_one_number_a_filter_is_never_true_exactly_if_no_number_satisfies_it(where):
     kind = KINDS["user_activities"]

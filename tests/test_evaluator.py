@@ -19,7 +19,7 @@ from auditor.model.query import Program
 from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Status, Verdict
-from tests.support import ROOT
+from tests.support import ROOT, examples
 from tests.test_compiler import KINDS, pack_of, policy_file, program, query
 from tests.test_planner_windows import NOW
 
@@ -119,7 +119,7 @@ EXPECTATIONS: Mapping[Status, Mapping[str, Any]] = {
 severities = st.sampled_from(["info", "low", "medium", "high", "critical"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(statuses, severities), min_size=1, max_size=4), severities)
 def test_a_check_has_the_highest_status_and_the_gravest_severity_that_decided(outcomes, severity):
     expect = [{**EXPECTATIONS[status], "severity": own} for status, own in outcomes]
@@ -488,7 +488,7 @@ expectations = st.sampled_from(
 missing = st.sampled_from([{}, {"on_missing": "fail"}, {"on_missing": "pass"}, {"on_missing": "skip"}])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(some_events, expectations, missing, st.randoms(use_true_random=False), st.integers(1, 10))
 def test_neither_the_order_of_arrival_nor_the_pages_change_a_verdict(
     records, expect, on_missing, random, size
@@ -501,7 +501,7 @@ def test_neither_the_order_of_arrival_nor_the_pages_change_a_verdict(
     assert audit(compiled, pages) == audit(compiled, [ordered])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(some_events, expectations)
 def test_what_a_record_counts_as_is_ordered_from_fail_to_pass(records, expect):
     """Whoever counts missing as pass finds no more than who skips it, and so on to fail."""
@@ -512,7 +512,7 @@ def test_what_a_record_counts_as_is_ordered_from_fail_to_pass(records, expect):
     assert exceptions("pass") <= exceptions("skip") <= exceptions("fail")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(some_events, expectations, missing)
 def test_an_incomplete_read_is_never_a_pass_and_lists_what_a_complete_one_does(records, expect, on_missing):
     merged = {**expect, **on_missing}
@@ -524,7 +524,7 @@ def test_an_incomplete_read_is_never_a_pass_and_lists_what_a_complete_one_does(r
         assert [o.violations for o in cut.outcomes] == [o.violations for o in whole.outcomes]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     some_events,
     expectations,

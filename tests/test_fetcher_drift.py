@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from auditor.fetcher import drift
 from auditor.fetcher.failures import FetchError
 from tests.pages import KINDS, event
+from tests.support import examples
 
 NAMES = st.sampled_from(["a", "b", "c"])
 INSTANTS = st.sampled_from(["2026-11-21T09:00:00Z", "2026-11-21", "2019-02-31", "yesterday", ""])
@@ -43,14 +44,14 @@ def _schemas(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict
 SCHEMAS = st.recursive(st.just({}) | st.builds(lambda name: {"type": name}, st.sampled_from(TYPES)), _schemas)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(schema=SCHEMAS, value=VALUES)
 def test_what_surely_keeps_a_schema_is_valid(schema: dict[str, Any], value: Any):
     judge = Draft202012Validator(schema, format_checker=drift._FORMATS)
     assert not drift.surely_keeps(schema)(value) or judge.is_valid(value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     changes=st.dictionaries(
         st.sampled_from(["id", "recordedAt", "action", "actors", "resources", "tags"]), VALUES, max_size=3

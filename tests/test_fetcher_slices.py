@@ -33,6 +33,7 @@ from tests.pages import (
     query,
     simulated,
 )
+from tests.support import examples
 
 DAY_MS = 24 * 3600 * 1000
 START = NOW - timedelta(days=1)
@@ -103,7 +104,7 @@ AT = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     at=AT,
     size=st.integers(1, 40),
@@ -120,7 +121,7 @@ def test_slices_neither_lose_nor_repeat_a_record(at: list[int], size: int, order
         assert len(tenant.asked) == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     ends=st.tuples(st.integers(0, DAY_MS), st.integers(0, DAY_MS)).map(sorted),
     pieces=st.integers(1, 20),

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from auditor import cli
 from auditor.config import formatted
-from tests.support import ROOT
+from tests.support import ROOT, examples
 
 CASES = YAML(typ="safe").load((ROOT / "tests" / "spec" / "fmt.yaml").read_text(encoding="utf-8"))
 SHIPPED = sorted(
@@ -47,7 +47,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), VALUES, min_size=1, max_size=4))
 def test_any_document_keeps_its_meaning_and_is_formatted_once(data):
     from io import StringIO
@@ -59,7 +59,7 @@ def test_any_document_keeps_its_meaning_and_is_formatted_once(data):
     assert fmt(once) == once
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(st.lists(st.sampled_from(range(40)), max_size=6), st.integers(0, 12))
 def test_no_comment_is_lost_wherever_it_stands(places, column):
     text = (ROOT / "policies/pingone-activity/app-deletion-by-admin-clients.yaml").read_text(encoding="utf-8")

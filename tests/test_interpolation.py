@@ -15,6 +15,7 @@ from auditor.config import shipped_kinds
 from auditor.model.diagnostic import Mistake
 from auditor.model.query import CompiledCheck
 from auditor.model.value import JSON, Value
+from tests.support import examples
 from tests.test_pushdown_law import HOSTILE
 
 CODE = [
@@ -57,14 +58,14 @@ def shape(text: str, value: JSON) -> list[type] | None:
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(value=VALUES, other=VALUES)
 def test_no_value_changes_the_shape_of_an_expression(text, value, other):
     shapes = [found for found in (shape(text, value), shape(text, other)) if found is not None]
     assert all(found == shapes[0] for found in shapes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(value=VALUES)
 def test_an_expression_compares_with_the_value_itself(value):
     values = {"var.x": Value(value)}
@@ -72,7 +73,7 @@ def test_an_expression_compares_with_the_value_itself(value):
         assert jmes.compile(jmes.parse(text, values)).search({}) == value
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(text=TEXTS)
 def test_a_message_shows_a_value_and_reads_nothing_into_it(text):
     template = jmes.Template.parse("<${var.x}> {id}", {"var.x": Value(text)})

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from auditor.jmes import FUNCTIONS, Missing, Undecided, compile, parse, render, walk  # noqa: A004
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import Value
+from tests.support import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-bounded = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
 
 # --- values and expressions
 
@@ -136,7 +137,7 @@ def parsed(text: str) -> Any:
 # --- the laws of JMESPath
 
 
-@settings(bounded, max_examples=1200)
+@settings(bounded, max_examples=examples(1200))
 @given(texts, documents)
 @example("a == b", {"a": 1, "b": True})
 @example("contains(@, `1`)", [True])
@@ -160,7 +161,7 @@ def test_search_finds_what_jmespath_finds_or_both_are_errors(text, value):
     assert found(text, value) == oracle(text, value)
 
 
-@settings(bounded, max_examples=1500)
+@settings(bounded, max_examples=examples(1500))
 @given(texts)
 @example("a.[*]")
 @example("[@.*]")
@@ -212,7 +213,7 @@ STRICTER = {
 """What is refused on purpose although jmespath.py accepts it until it is evaluated, or for ever."""
 
 
-@settings(bounded, max_examples=1500)
+@settings(bounded, max_examples=examples(1500))
 @given(st.lists(st.sampled_from(TOKENS), max_size=10).map("".join))
 @example("contains(a b)")
 @example("{a: a b: b}")
@@ -233,7 +234,7 @@ def test_the_grammar_is_that_of_jmespath(text):
 # --- the laws of mistakes
 
 
-@settings(bounded, max_examples=1500)
+@settings(bounded, max_examples=examples(1500))
 @given(
     st.one_of(
         st.text(max_size=40),
@@ -277,7 +278,7 @@ def is_exact(text: str) -> bool:
     return "sum(" not in text and "avg(" not in text
 
 
-@settings(bounded, max_examples=1200)
+@settings(bounded, max_examples=examples(1200))
 @given(
     texts.filter(
         lambda text: "&&" not in text and "||" not in text and "not_null" not in text and is_exact(text)
@@ -340,7 +341,7 @@ def test_with_no_null_anywhere_a_decision_is_the_result_of_search(text, record):
     assert not missing.found
 
 
-@settings(bounded, max_examples=1200)
+@settings(bounded, max_examples=examples(1200))
 @given(conditions.filter(lambda text: "sum" not in text), complete_records, st.sets(st.sampled_from(FIELDS)))
 def test_what_is_decided_without_a_field_holds_whatever_the_field_turns_out_to_be(text, record, hidden):
     """This is why no absent field can make a check pass: a decision never rests on one."""
@@ -442,7 +443,7 @@ numbers = st.one_of(
 )
 
 
-@settings(bounded, max_examples=150)
+@settings(bounded, max_examples=examples(150))
 @given(st.lists(numbers, min_size=1, max_size=12), st.randoms(use_true_random=False))
 @example([0.1] * 10, None)
 @example([1e308, 1e308, -1e308], None)

@@ -15,12 +15,12 @@ from auditor.jmes.semantics import Semantics
 from auditor.jmes.source import _Writer
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import Value
-from tests.support import needs_shared
+from tests.support import examples, needs_shared
 from tests.test_jmes_compliance import CODES, cases
 from tests.test_jmes_functions import cases as function_cases
 from tests.test_jmes_laws import conditions, documents, parsed, partial_records, texts
 
-bounded = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def told(value: Any) -> Any:
@@ -44,7 +44,7 @@ def assert_same(node: Any, value: Any) -> None:
         assert outcome(source, value, select=select) == outcome(closures, value, select=select)
 
 
-@settings(bounded, max_examples=500)
+@settings(bounded, max_examples=examples(500))
 @given(texts, documents)
 @example("a == b", {"a": 1, "b": True})
 @example("a && b", {"a": 0, "b": None})
@@ -75,7 +75,7 @@ def test_of_every_expression_on_every_value(text, value):
     assert_same(parsed(text), value)
 
 
-@settings(bounded, max_examples=80)
+@settings(bounded, max_examples=examples(80))
 @given(conditions, st.lists(partial_records, max_size=4))
 def test_of_conditions_on_records_that_lack_fields(text, records):
     for record in records:
@@ -203,7 +203,7 @@ def test_no_number_of_an_expression_stands_in_the_source(text):
     assert "12345" not in _Writer(Semantics(AS_OF, decides=True)).function(parse(text))
 
 
-@settings(bounded, max_examples=100)
+@settings(bounded, max_examples=examples(100))
 @given(st.text(min_size=1, max_size=20))
 @example(CANARY)
 @example("v1 = __import__('os')")

@@ -28,12 +28,12 @@ from auditor.jmes import (
 from auditor.jmes.functions import AS_OF
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import Value
-from tests.support import needs_shared
+from tests.support import examples, needs_shared
 from tests.test_jmes_compliance import CODES, cases
 from tests.test_jmes_functions import cases as function_cases
 from tests.test_jmes_laws import conditions, is_exact, parsed, partial_records, texts, values
 
-bounded = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def told(value: Any) -> Any:
@@ -201,13 +201,13 @@ records_of_audits = st.builds(
 )
 
 
-@settings(bounded, max_examples=250)
+@settings(bounded, max_examples=examples(250))
 @given(wholes(), st.lists(records_of_audits, max_size=6), st.randoms(use_true_random=False))
 def test_of_what_audits_ask(text, records, random):
     assert_same(parsed(text), records, random)
 
 
-@settings(bounded, max_examples=250)
+@settings(bounded, max_examples=examples(250))
 @given(texts, st.lists(values, max_size=6), st.randoms(use_true_random=False))
 def test_of_every_expression_on_lists_of_anything(text, records, random):
     assert_same(parsed(text), records, random, (False, True, None) if is_exact(text) else (False, True))
@@ -230,7 +230,7 @@ def test_of_sums_which_no_order_of_adding_changes(numbers, random):
         assert streamed(node, parts, select=False) == whole(node, numbers, select=False)
 
 
-@settings(bounded, max_examples=150)
+@settings(bounded, max_examples=examples(150))
 @given(wholes(), st.lists(records_of_audits, min_size=3, max_size=7), st.randoms(use_true_random=False))
 def test_merging_is_associative_and_commutative(text, records, random):
     reducer = stream(parsed(text), as_of=AS_OF)
@@ -620,7 +620,7 @@ def test_a_filter_that_is_not_asked_leaves_nothing_open():
     assert reduced("length(@) == `3` || length([?a == `1`]) == `1`", records)[3] == 1
 
 
-@settings(bounded, max_examples=60)
+@settings(bounded, max_examples=examples(60))
 @given(wholes(), st.lists(records_of_audits, max_size=6), st.randoms(use_true_random=False))
 def test_a_summary_says_how_long_a_list_is_and_what_comes_first(text, records, random):
     node = parsed(text)
@@ -647,7 +647,7 @@ def test_a_summary_of_a_list_that_streams_keeps_no_more_of_it_than_it_shows(text
     assert len(result["first"]) == 2
 
 
-@settings(bounded, max_examples=60)
+@settings(bounded, max_examples=examples(60))
 @given(st.lists(wholes(), min_size=1, max_size=2), st.lists(records_of_audits, max_size=5), st.randoms())
 @example(["sort([].n)", "length(@)"], [{"n": 1}, {"n": "a"}], Random(0))  # noqa: S311  # no secret
 def test_a_message_about_a_list_streams(texts_of_parts, records, random):

@@ -33,11 +33,12 @@ from auditor.jmes.tree import Comparison, transform
 from auditor.model.diagnostic import Mistake
 from auditor.model.instant import format_instant, parse_instant
 from auditor.model.value import Value
+from tests.support import examples
 from tests.test_jmes_laws import parsed
 from tests.test_jmes_laws import texts as any_texts
 from tests.test_jmes_laws import values as any_values
 
-bounded = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+bounded = settings(max_examples=examples(400), deadline=None, suppress_health_check=list(HealthCheck))
 AS_OF = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
 # --- records of one closed schema with a field of every type, required and optional
@@ -357,7 +358,7 @@ def holds(found: Type, value: Any) -> bool:
 # --- the laws
 
 
-@settings(bounded, max_examples=600)
+@settings(bounded, max_examples=examples(600))
 @given(meaningful, partial_records)
 def test_without_mistakes_and_warnings_everything_is_decided_and_of_the_type_that_was_found(text, record):
     checking = check(parse(text), GIVEN)
@@ -369,7 +370,7 @@ def test_without_mistakes_and_warnings_everything_is_decided_and_of_the_type_tha
     assert holds(checking.type, result)
 
 
-@settings(bounded, max_examples=400)
+@settings(bounded, max_examples=examples(400))
 @given(meaningful, full_records)
 def test_without_mistakes_no_complete_record_meets_a_type_error(text, record):
     """A list of what an empty selection leaves over may hold null, and a number may divide by 0: undecided."""
@@ -384,7 +385,7 @@ def test_without_mistakes_no_complete_record_meets_a_type_error(text, record):
         assert holds(checking.type, result)
 
 
-@settings(bounded, max_examples=800)
+@settings(bounded, max_examples=examples(800))
 @given(any_texts, schemas.flatmap(lambda schema: st.tuples(st.just(schema), value_of(schema))))
 def test_the_same_holds_of_any_expression_and_any_schema_that_says_all(text, schema_and_value):
     schema, value = schema_and_value
@@ -415,7 +416,7 @@ CODES = {
 }
 
 
-@settings(bounded, max_examples=800)
+@settings(bounded, max_examples=examples(800))
 @given(
     st.one_of(any_texts, meaningful),
     st.one_of(schemas.map(type_of), st.just(ANY), st.just(GIVEN)),
@@ -540,7 +541,7 @@ def test_a_sample_of_a_text_keeps_its_length(shortest, more):
     jsonschema.validate(sample(schema), schema)
 
 
-@settings(bounded, max_examples=300)
+@settings(bounded, max_examples=examples(300))
 @given(meaningful)
 def test_what_has_no_mistake_has_no_type_error_on_the_sample(text):
     checking = check(parse(text), GIVEN)

@@ -18,6 +18,7 @@ from auditor.model.plan import Plan, PlannedQuery
 from auditor.model.query import Program
 from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON
+from tests.support import examples
 from tests.test_compiler import KINDS, program
 from tests.test_planner_windows import NOW
 
@@ -177,7 +178,7 @@ def verdicts(compiled: Program, events: list[dict[str, JSON]], *, merge: bool) -
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(queries=st.lists(QUERIES, min_size=1, max_size=6), events=EVENTS)
 def test_sharing_queries_changes_no_verdict_and_asks_no_more(queries, events):
     named = [{"id": str(number), **event} for number, event in enumerate(events)]

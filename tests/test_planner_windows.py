@@ -15,7 +15,7 @@ from auditor import compiler, planner
 from auditor.model.instant import Duration, Window, parse_instant
 from auditor.model.plan import Coverage, Plan, PlannedQuery, belongs, coverage
 from auditor.model.resource import ResourceKind, Retention
-from tests.support import ROOT
+from tests.support import ROOT, examples
 from tests.test_compiler import KINDS, program, project
 
 TABLE = YAML(typ="safe").load((ROOT / "tests" / "spec" / "windows.yaml").read_text("utf-8"))
@@ -98,7 +98,7 @@ def length_of(query: PlannedQuery) -> Duration:
     return buckets.period.length(query.options["sampling"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(bucketed, windows(), instants)
 def test_a_window_holds_whole_periods_that_are_over_and_nothing_beyond_now(query, window, as_of):
     if isinstance(window, dict) and "align" in window:
@@ -123,7 +123,7 @@ def test_a_window_holds_whole_periods_that_are_over_and_nothing_beyond_now(query
     assert found.coverage.covered == (got.start < got.end)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(instants, lasts, st.sampled_from(["hour", "day", "week", "month"]))
 def test_an_aligned_window_is_not_over_as_of_now_and_at_least_as_long_as_asked(as_of, last, align):
     query = {"resource": "activities", "window": {"last": last, "align": align, "timezone": "Europe/Berlin"}}

@@ -26,7 +26,7 @@ from auditor.model.resource import ResourceKind, Shape, fields
 from auditor.model.secret import Secret
 from auditor.model.value import JSON
 from tests.pages import Clock, Fetched, Simulated
-from tests.support import ROOT
+from tests.support import ROOT, examples
 from tests.test_cli import auditor  # noqa: F401  # a fixture
 from tests.test_compiler import KINDS, QUERIES, project
 from tests.test_compiler_pushdown import joined
@@ -413,7 +413,7 @@ def test_over_http_the_server_answers_every_record_that_a_filter_selects(data, t
 
 
 @pytest.mark.parametrize("name", FILTERED)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(data=st.data())
 def test_by_an_evaluation_of_its_own_what_is_pushed_holds_wherever_the_filter_does(name, data):
     kind, records, rules = KINDS[name], RECORDS[name], RULES[name]

@@ -41,6 +41,7 @@ from auditor.scim import (
     terms,
     walk,
 )
+from tests.support import examples
 
 unhurried = settings(deadline=None)
 
@@ -196,7 +197,7 @@ def attempt(text: str) -> Filter | Mistake:
         return mistake
 
 
-@settings(unhurried, max_examples=500)
+@settings(unhurried, max_examples=examples(500))
 @given(st.one_of(st.text(), soups, texts))
 def test_any_text_is_a_filter_or_a_mistake_that_says_where_and_what_to_do(text: str):
     outcome = attempt(text)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from auditor.simulator import Environment, World
 from auditor.simulator.rhythm import to_ms
+from tests.support import examples
 from tests.test_simulator import CATALOGUE, NOW, WORLD
 
 PRODUCTION = WORLD.environments[0]
@@ -102,7 +103,7 @@ def test_events_come_newest_first_over_the_thirty_days_before_now():
     st.integers(0, 31 * 86_400_000),
     st.sampled_from([None, frozenset({"USER.CREATED", "APPLICATION.DELETED"}), frozenset({"NO.SUCH"})]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_any_range_finds_what_a_look_at_every_event_finds(
     one: int, other: int, actions: frozenset[str] | None
 ):
@@ -281,7 +282,7 @@ instants = st.datetimes(
 
 
 @given(st.lists(instants, min_size=4, max_size=4).map(sorted))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_longer_period_never_has_fewer_active_identities(edges: list[datetime]):
     first, second, third, last = edges
     inner = PRODUCTION.active_identities(second, third)
@@ -289,7 +290,7 @@ def test_a_longer_period_never_has_fewer_active_identities(edges: list[datetime]
 
 
 @given(st.lists(instants, min_size=3, max_size=3).map(sorted))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_sign_ons_of_two_periods_side_by_side_add_up(edges: list[datetime]):
     first, middle, last = edges
     parts = (PRODUCTION.sign_ons(first, middle), PRODUCTION.sign_ons(middle, last))

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from auditor.jmes import Template
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import JSON, Value, Values
-from tests.support import ROOT
+from tests.support import ROOT, examples
 
 unhurried = settings(deadline=None)
 TABLE = YAML(typ="safe").load((ROOT / "tests" / "spec" / "messages" / "templates.yaml").read_text("utf-8"))
@@ -80,7 +80,7 @@ def test_what_nests_too_deep_or_is_too_large_a_number_can_not_be_told():
     assert template.render({"a": 10**5_000, "id": 1}) == "(absent) 1"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.text() | st.text("{}$'`\"\\ab.[]|", max_size=12))
 def test_any_text_is_a_message_or_a_mistake_inside_of_it(text: str):
     try:
