@@ -78,8 +78,9 @@ def test_a_check_says_what_the_table_says(spec: Document, case: Document, audito
         assert [_identity(each) for each in violations] == case["violations"]
     if "message" in case:
         assert violations[0]["message"] == case["message"]
-    # A pass of nothing would hold whatever the check says.
-    assert verdict["population"] > 0 or case["verdict"] != "pass"
+    # A pass of nothing would hold whatever the check says: such a case has to say so.
+    if case["verdict"] == "pass":
+        assert (verdict["population"] == 0) == ("population" in case)
 
 
 def _identity(violation: Document) -> str:
@@ -208,3 +209,41 @@ def test_another_tenant_leaves_no_check_undecided(auditor):
         "check", "--chdir", QUICKSTART, "--simulate", "--seed", "2", "--as-of", "2026-11-21T09:00:00Z"
     )  # fmt: skip
     assert report["summary"]["errors"] == 0
+
+
+WEAKNESSES = {
+    "users-sign-on": "dormant_users",
+    "password-policies-are-strong": "weak_password_policies",
+    "no-implicit-grant": "implicit_applications",
+    "redirect-uris-are-exact": "insecure_redirects",
+    "confidential-clients-use-keys": "shared_secrets",
+    "mfa-methods-resist-phishing": "weak_methods",
+    "ldap-gateways-verify-tls": "untrusted_gateways",
+}
+"""Checks of the posture with the weakness of the simulated tenant that each finds, and nothing else."""
+
+
+def test_the_posture_of_a_simulated_tenant_shows_its_planted_weaknesses(auditor, tmp_path: Path):
+    world = World.generate(seed=1, events=300, now=NOW)
+    (tmp_path / "auditor.yaml").write_text(
+        "version: 1\npolicies: [pack:pingone-posture]\n"
+        f"organization_id: {world.facts.organization_id}\n"
+        f"environments: {{prod: {{id: {world.facts.environment_id}, region: NA}}}}\n",
+        encoding="utf-8",
+    )
+    code, report = auditor(
+        "check", "--chdir", tmp_path, "--simulate", "--events", "300", "--as-of", "2026-11-21T09:00:00Z"
+    )  # fmt: skip
+    found = {
+        verdict["check"]: {
+            _identity(each) for outcome in verdict["outcomes"] for each in outcome["violations"]
+        }
+        for verdict in report["verdicts"]
+    }
+    assert (code, report["summary"]["errors"]) == (2, 0)
+    for check, weakness in WEAKNESSES.items():
+        assert found[check] == set(world.facts.weaknesses[weakness]), check
+    assert found["webhooks-are-protected"] >= set(world.facts.weaknesses["blind_webhooks"])
+    assert found["keys-are-current"] >= set(world.facts.weaknesses["expiring_keys"])
+    holders = {identity.partition(",")[0] for identity in found["users-with-roles-have-mfa"]}
+    assert holders == set(world.facts.weaknesses["administrators_without_mfa"])
