@@ -789,3 +789,31 @@ def test_a_refused_filter_loses_nothing(auditor, tmp_path, monkeypatch):
     assert found == expected
     assert "0" not in found
     assert "Another filter was asked instead." in " ".join(ran.out.split())
+
+
+def test_beside_misspelt_keys_further_mistakes_of_the_same_file_are_found(auditor, tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        "version: 1\npack: {id: x}\nchecks:\n  a:\n    title: A\n    sevrity: high\n"
+        "    query: {resource: activities, window: 1d, were: x}\n    expct: none\n"
+        "  b:\n    title: B\n    query: {resource: activities, window: 1d, where: 'action.typ eq \"X\"'}\n"
+        "    expect:\n      every: >-\n        actors.cliant.id\n        == 'x'\n      message: '{actors.usr.name}'\n"
+        "  c: {title: [C], query: {resource: activities, window: 1d}, expect: none}\n",
+        encoding="utf-8",
+    )
+    document = json.loads(auditor("validate", path, "--json").out)
+    found = [(told["code"], told["range"]["start"]["line"], told["help"]) for told in document["diagnostics"]]
+    assert [(code, line) for code, line, _ in found] == [
+        ("schema.unknown-key", 6),
+        ("policy.unknown-option", 7),
+        ("schema.unknown-key", 8),
+        ("policy.unknown-attribute", 11),
+        ("jmes.unknown-field", 14),
+        ("jmes.unknown-field", 16),
+        ("schema.wrong-type", 17),
+    ]
+    hints = [help for _, _, help in found]
+    for word, hint in zip(
+        ("severity", "where", "expect", "action.type", "client", "user"), hints, strict=False
+    ):
+        assert f'did you mean "{word}"?' in hint

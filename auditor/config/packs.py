@@ -11,7 +11,7 @@ from auditor.config import yaml
 from auditor.config.files import exists, is_inside, names_beside, outside, policy_files, shipped
 from auditor.config.request import PACK_PREFIX, PROJECT_FILE, Reading, Request
 from auditor.config.variables import Given
-from auditor.model.diagnostic import did_you_mean
+from auditor.model.diagnostic import Diagnostic, did_you_mean
 from auditor.model.policy import PolicyFile, Severity
 from auditor.model.project import LoadedPack, PolicySource, ProjectFile
 from auditor.model.source import Address
@@ -54,11 +54,13 @@ def read(document: ProjectFile | None, request: Request, reading: Reading) -> Pa
             named.setdefault(file, []).append(entry)
             if len(named[file]) > 1:
                 continue
+            told = len(reading.problems)
             policy = reading.document(PolicyFile, path, file, trusted=True)
+            if policy is None:
+                packs.broken.add(_pack_id(reading.texts.get(file, "")))
+                policy = _sound_part(file, reading, reading.problems[told:])
             if policy is not None:
                 files[file] = policy
-            else:
-                packs.broken.add(_pack_id(reading.texts.get(file, "")))
     by_pack = sorted(files, key=lambda file: (files[file].pack.id, file))
     for pack_id, members in groupby(by_pack, key=lambda file: files[file].pack.id):
         own = {file: files[file] for file in members}
@@ -70,6 +72,39 @@ def read(document: ProjectFile | None, request: Request, reading: Reading) -> Pa
         if not packs.broken:
             _check_names(entry, own_packs, reading)
     return packs
+
+
+def _sound_part(file: str, reading: Reading, problems: Sequence[Diagnostic]) -> PolicyFile | None:
+    """
+    Return a policy file without its checks and variables that have mistakes, to look for more in the others.
+
+    None where the mistakes lie deeper: in what is no YAML, in the pack's name, in what checks share.
+    """
+    from auditor.config import documents
+
+    data = yaml.load(reading.texts.get(file, ""), file).value
+    if not isinstance(data, dict):
+        return None
+    spoiled: dict[str, set[object]] = {"checks": set(), "variables": set()}
+    for problem in problems:
+        route = problem.address.route if problem.address else ()
+        if len(route) == 1 and route[0] not in PolicyFile.model_fields:
+            data = {key: value for key, value in data.items() if key != route[0]}
+        elif len(route) == 3 and problem.code == "schema.unknown-key" and route[0] == "checks":
+            check = {key: value for key, value in data["checks"][route[1]].items() if key != route[2]}
+            # What a misspelt key stood for may be missing now; nothing can be wrong with these.
+            data = {**data, "checks": {**data["checks"], route[1]: {"title": "", "expect": "none", **check}}}
+        elif len(route) > 1 and route[0] in spoiled:
+            spoiled[str(route[0])].add(route[1])
+        else:
+            return None
+    for section, names in spoiled.items():
+        if isinstance(data.get(section), dict):
+            data = {
+                **data,
+                section: {name: part for name, part in data[section].items() if name not in names},
+            }
+    return documents.validate(PolicyFile, data, file).value
 
 
 def _entries(document: ProjectFile | None, request: Request) -> list[_Entry]:
