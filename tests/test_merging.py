@@ -14,8 +14,8 @@ from auditor import planner, scim
 from auditor.evaluator import Audit
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.instant import parse_instant
-from auditor.model.plan import Plan, PlannedQuery
-from auditor.model.query import Program
+from auditor.model.plan import Plan, PlannedQuery, Use
+from auditor.model.query import CompiledCheck, Program
 from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON
 from tests.support import examples
@@ -78,6 +78,17 @@ def test_checks_share_a_query_where_that_reads_nothing_more(queries, pushdown, g
     assert served(plan(program(checks(**queries), pushdown=pushdown))) == groups
 
 
+def test_a_filter_on_the_instant_narrows_what_is_asked():
+    where = 'recordedAt ge "2026-11-18T00:00:00.0004Z" and recordedAt le "2026-11-19T00:00:00Z" and tags pr'
+    (made,) = plan(program(checks(a={"where": where}))).queries
+    assert str(made.window) == "2026-11-18T00:00:00.000Z .. 2026-11-19T00:00:00.001Z"
+    assert made.uses[0].window == plan(program(checks(a=CREATED))).queries[0].window
+    old = checks(a={"window": "60d", "where": 'recordedAt ge "2026-11-20T00:00:00Z"'})
+    (made,) = plan(program(old)).queries
+    assert made.coverage
+    assert made.coverage.covered
+
+
 def test_filters_that_an_endpoint_can_not_join_stay_apart():
     """Where an endpoint has no `or`, joining two filters would mean to read everything."""
     filter_ = FILTER.model_copy(update={"disjunction": None})
@@ -137,7 +148,15 @@ def test_what_is_never_empty_is_not_probed():
 
 # --- the law -------------------------------------------------------------------------------------------
 
-WHERES = st.sampled_from([CREATED, DELETED, ROLES, BY_ADA, TAGGED, OPEN, {}])
+SPANS = [
+    {"where": 'recordedAt ge "2026-11-15T00:00:00Z"'},
+    {"where": 'recordedAt gt "2026-11-15T00:00:00Z" and action.type eq "USER.CREATED"'},
+    {"where": 'recordedAt le "2026-11-18T12:00:00.5Z" and recordedAt lt "2026-11-20T00:00:00Z"'},
+    {"where": 'recordedAt eq "2026-11-18T12:00:00.5Z"'},
+    {"where": 'not (recordedAt lt "2026-11-18T00:00:00Z")'},
+    {"where": 'recordedAt lt "2026-01-01T00:00:00Z" or tags pr'},
+]
+WHERES = st.sampled_from([CREATED, DELETED, ROLES, BY_ADA, TAGGED, OPEN, {}, *SPANS])
 WINDOWS = st.sampled_from(
     [{"window": "hot"}, DAY, WEEK, {"window": {"from": "2026-11-15", "to": "2026-11-19"}}]
 )
@@ -166,6 +185,20 @@ def answer(query: PlannedQuery, events: list[dict[str, JSON]]) -> tuple[JSON, ..
     return tuple(event for event in events if found(event))
 
 
+def uses(made: Plan) -> list[tuple[int, Use]]:
+    """Return how each check is served, by its number."""
+    found = [(int(use.check.rpartition("/c")[2]), use) for query in made.queries for use in query.uses]
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def selected(check: CompiledCheck, use: Use, events: list[dict[str, JSON]]) -> int:
+    """Return how many events lie in the window of a check and satisfy its filter, whatever was asked."""
+    where = scim.parse(use.where, check.values) if use.where else scim.Constant(True)
+    holds = scim.predicate(where, scim.rules(ACTIVITIES))
+    assert use.window
+    return sum(parse_instant(str(each["recordedAt"])) in use.window and holds(each) for each in events)
+
+
 def verdicts(compiled: Program, events: list[dict[str, JSON]], *, merge: bool) -> list[tuple[Any, ...]]:
     made = plan(compiled, merge=merge)
     audit = Audit(compiled, made, KINDS)
@@ -185,6 +218,8 @@ def test_sharing_queries_changes_no_verdict_and_asks_no_more(queries, events):
     compiled = program(checks(**{f"c{number}": query for number, query in enumerate(queries)}))
     assert verdicts(compiled, named, merge=True) == verdicts(compiled, named, merge=False)
     made, apart = plan(compiled), plan(compiled, merge=False)
+    populations = [population for _, _, _, population, _ in verdicts(compiled, named, merge=True)]
+    assert populations == [selected(compiled.checks[number], use, named) for number, use in uses(apart)]
     assert len(made.queries) <= len(apart.queries)
     # Nothing is read that no check's own query would have read.
     read = {(r["id"]) for query in made.queries for r in answer(query, named)}

@@ -246,7 +246,7 @@ class _Compiler:
                 found = typed.result.type.array if typed else None
                 item = found.items if found else jmes.ANY
             at = expectation.address if source.message else self.address
-            message = check_message(expectation.message, scope, item, at.at("message"))
+            message = check_message(expectation.message, scope, item, at.at("message"), self.file.records)
             self.problems += message.diagnostics
             self.used |= message.value or frozenset()
 

@@ -52,6 +52,7 @@ class Records:
         self._catalogue = catalogue
         self._accept_values = accept_values
         self._known: dict[str, Given] = {}
+        self._mistakes: dict[tuple[int, int], tuple[jmes.Node, jmes.Type, tuple[Mistake, ...]]] = {}
 
     def of(self, resource: str) -> Given:
         """Return a record of a kind; anything where there is no such kind, since that is told already."""
@@ -67,6 +68,14 @@ class Records:
             }
             self._known[resource] = Given(jmes.type_of(kind.item, values), jmes.sample(kind.item, values))
         return self._known[resource]
+
+    def mistakes(self, node: jmes.Node, item: jmes.Type) -> tuple[Mistake, ...]:
+        """Return what is wrong with an expression of a message: many messages hold the same ones."""
+        key = (id(node), id(item))
+        if key not in self._mistakes:
+            found = jmes.check(node, item, warns_of_missing=False).mistakes
+            self._mistakes[key] = (node, item, found)  # kept with it, so that the identities stay theirs
+        return self._mistakes[key][2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +148,9 @@ def check_expression(
     return Checked(Typed(names=names, result=Given(checking.type, example)), warnings)
 
 
-def check_message(text: str, scope: Scope, item: jmes.Type, address: Address) -> Checked[frozenset[str]]:
+def check_message(
+    text: str, scope: Scope, item: jmes.Type, address: Address, records: Records
+) -> Checked[frozenset[str]]:
     """
     Return the names of the values that a message was written with, and what is wrong with it.
 
@@ -150,8 +161,11 @@ def check_message(text: str, scope: Scope, item: jmes.Type, address: Address) ->
 
     def see(node: jmes.Node, start: int) -> jmes.Node:
         names.update(_placeholders(node))
-        checking = jmes.check(node, item, bound=scope.types, warns_of_missing=False)
-        mistakes = (*_unbound(node, scope.bound), *checking.mistakes)
+        found.extend(_shifted(mistake, start) for mistake in _unbound(node, scope.bound))
+        if scope.bound:
+            mistakes = jmes.check(node, item, bound=scope.types, warns_of_missing=False).mistakes
+        else:
+            mistakes = records.mistakes(node, item)
         found.extend(_shifted(mistake, start) for mistake in mistakes)
         return jmes.parse("@", {})  # a message is not rendered before there are records
 

@@ -131,7 +131,7 @@ def check(
     if result is not None:
         checker.demand(node, found, result)
     return Checking(
-        node=transform(node, checker.marked),
+        node=transform(node, checker.marked) if checker.has_instants else node,
         type=found,
         mistakes=tuple(sorted(checker.mistakes, key=_start)),
         warnings=tuple(sorted(checker.warnings, key=_start)),
@@ -175,6 +175,11 @@ class _Checker:
         """By the first field of an operand that is all names: the text that may have been meant."""
         self._warned: dict[tuple[str, int], Type] = {}
         """By text and identity of the type that it is read from: that type, so that it stays the same one."""
+
+    @property
+    def has_instants(self) -> bool:
+        """Whether any comparison is one of instants."""
+        return bool(self._instants)
 
     def marked(self, node: Node) -> Node:
         """Return a comparison of instants marked as such, any other node as it is."""

@@ -21,7 +21,7 @@ from auditor.planner.counts import Counts
 from auditor.planner.document import to_document
 from auditor.planner.merging import EVERYTHING, Demand, Shared, alone, length, shared, span
 from auditor.planner.queries import MAX_URL, Maker
-from auditor.planner.windows import resolve
+from auditor.planner.windows import narrowed, resolve
 
 __all__ = ["MAX_URL", "plan", "samples", "to_document"]
 
@@ -107,8 +107,17 @@ def _by_resource(
     number = count()
     for check in program.checks:
         for name, query in check.queries.items() if check.excluded is None else ():
-            window = resolve(query, catalogue[query.resource], as_of, settles=settles)
-            demand = Demand(number=next(number), check=check, name=name, query=query, window=window)
+            kind = catalogue[query.resource]
+            own = resolve(query, kind, as_of, settles=settles)
+            where = scim.parse(query.where, check.values) if query.where else EVERYTHING
+            demand = Demand(
+                number=next(number),
+                check=check,
+                name=name,
+                query=query,
+                window=narrowed(own, where, kind),
+                own=own,
+            )
             demands.setdefault((check.environment, query.resource), []).append(demand)
     return demands
 

@@ -18,7 +18,8 @@ class Demand:
     """
     One query of one check, with its window in instants.
 
-    `number` counts the demands of a program, `name` is that of the query in the check.
+    `number` counts the demands of a program, `name` is that of the query in the check. `window` is where its
+    records can lie, `own` the check's window, which may be longer.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Demand:
     name: str
     query: CompiledQuery
     window: Window | None
+    own: Window | None
 
     @property
     def where(self) -> scim.Filter:

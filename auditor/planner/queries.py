@@ -163,10 +163,10 @@ class Maker:
         return Use(
             check=demand.check.name,
             name=demand.name,
-            window=demand.window,
+            window=demand.own,
             where=demand.query.where,
             residual=scim.residual(demand.where, pushed),
-            caveats=_unsettled(self.kind, demand.window, self.as_of),
+            caveats=_unsettled(self.kind, demand.own, self.as_of),
         )
 
     def _filter(self, query: CompiledQuery | None, pushed: scim.Filter, window: Window | None) -> str:

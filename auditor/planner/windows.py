@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from auditor import scim
 from auditor.model.instant import Duration, Window, ceil_to, edges, floor_to, parse_instant
 from auditor.model.query import CompiledQuery, WindowRequest
 from auditor.model.resource import ResourceKind
@@ -54,6 +55,36 @@ def resolve(
     limit = min(asked.end, as_of)
     ends = (length.after(edge) for edge in edges(Window(start, limit), length))
     return Window(start, max((end for end in ends if end <= limit), default=start))
+
+
+def narrowed(window: Window | None, where: scim.Filter, kind: ResourceKind) -> Window | None:
+    """
+    Return the part of a window in which the records of a filter can lie, in whole milliseconds.
+
+    Read are comparisons of the kind's own instant with a literal that every record has to satisfy. Where nothing
+    of the window would be left, it stays as it is.
+    """
+    instant, rule = kind.instant, kind.window
+    if window is None or kind.buckets is not None or instant is None or rule is None or rule.end is None:
+        return window
+    start, end = window.start, window.end
+    for term in where.terms if isinstance(where, scim.And) else (where,):
+        if not isinstance(term, scim.Compare) or scim.rules(kind)(term.attribute.name).path != (instant,):
+            continue
+        if (
+            not isinstance(term.value, scim.Literal)
+            or term.value.sensitive
+            or not isinstance(term.value.value, str)
+        ):
+            continue
+        at = parse_instant(term.value.value)
+        if term.operator in (scim.Operator.GE, scim.Operator.GT, scim.Operator.EQ):
+            start = max(start, at.replace(microsecond=at.microsecond // 1_000 * 1_000))
+        if term.operator in (scim.Operator.LT, scim.Operator.LE, scim.Operator.EQ):
+            end = min(
+                end, at.replace(microsecond=at.microsecond // 1_000 * 1_000) + timedelta(milliseconds=1)
+            )
+    return Window(start, end) if start < end else window
 
 
 def settled(kind: ResourceKind, as_of: datetime) -> datetime:
