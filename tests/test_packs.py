@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from auditor import cli
 from auditor.simulator import World
-from tests.support import ROOT
+from tests.support import ROOT, SHARED, needs_shared
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 TABLES = ROOT / "tests" / "spec" / "packs"
@@ -113,6 +113,28 @@ def _files(pack: str, check: str) -> list[Path]:
     wanted = next(path for path, file in files.items() if check in file["checks"])
     used = set(re.findall(r"\$\{var\.(\w+)\}", wanted.read_text(encoding="utf-8")))
     return [path for path, file in files.items() if path == wanted or used & file.get("variables", {}).keys()]
+
+
+def _approving(pack: str) -> Iterator[str]:
+    """Yield the checks that use a list of which nothing is known until somebody gives it."""
+    empty = {
+        name
+        for file in PACKS[pack].values()
+        for name, variable in file.get("variables", {}).items()
+        if variable.get("default") == []
+    }
+    for path, file in PACKS[pack].items():
+        if any(f"${{var.{name}}}" in path.read_text(encoding="utf-8") for name in empty):
+            yield from file["checks"]
+
+
+@pytest.mark.parametrize("check", list(_approving("pingone-activity")))
+def test_what_passes_by_a_list_fails_while_the_list_is_not_given(check: str, auditor, tmp_path: Path):
+    spec = SPECS["pingone-activity"]
+    passing = [case for case in spec["cases"] if (case["check"], case["verdict"]) == (check, "pass")]
+    assert passing
+    for case in passing:
+        assert _judged(spec, {**case, "variables": {}}, auditor, tmp_path)["status"] == "fail"
 
 
 @pytest.mark.parametrize("pack", PACKS)
@@ -247,3 +269,32 @@ def test_the_posture_of_a_simulated_tenant_shows_its_planted_weaknesses(auditor,
     assert found["keys-are-current"] >= set(world.facts.weaknesses["expiring_keys"])
     holders = {identity.partition(",")[0] for identity in found["users-with-roles-have-mfa"]}
     assert holders == set(world.facts.weaknesses["administrators_without_mfa"])
+
+
+@needs_shared
+def test_no_real_event_leaves_a_check_undecided(auditor, tmp_path: Path):
+    """Captured events, one a minute: their identifiers and times were anonymised into a few."""
+    lines = (
+        (SHARED / "data" / "elastic_ping_one_audit_activities.ndjson")
+        .read_text(encoding="utf-8")
+        .splitlines()
+    )
+    events = []
+    for number, line in enumerate(lines):
+        at = f"2026-11-18T{9 + number // 60:02}:{number % 60:02}:00Z"
+        events.append({**json.loads(line), "id": str(number), "recordedAt": at, "createdAt": at})
+    (tmp_path / "events.json").write_text(json.dumps(events), encoding="utf-8")
+    (tmp_path / "values.json").write_text(
+        json.dumps(SPECS["pingone-activity"]["variables"]), encoding="utf-8"
+    )
+    _, report = auditor(
+        "check", "pack:pingone-activity", "--records", f"activities={tmp_path}/events.json",
+        "--var-file", tmp_path / "values.json", "--as-of", "2026-11-21T09:00:00Z",
+    )  # fmt: skip
+    judged = [verdict for verdict in report["verdicts"] if verdict["code"] != "evidence.not-given"]
+    assert {verdict["check"] for verdict in judged if verdict["status"] == "error"} == set()
+    found = {verdict["check"]: verdict["exceptions"] for verdict in judged}
+    # Nobody is approved, so whatever is there is an exception; a role over the organization is among it.
+    assert found["no-organization-admin-grants"] == 1
+    assert found["role-assignments-by-role-administrators"] == 2
+    assert found["secrets-read-by-security-administrators"] == 1
