@@ -8,9 +8,7 @@ standard error.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -74,6 +72,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception:  # noqa: BLE001  # the last place where a bug can be told from a finding
+        import traceback
+
         traceback.print_exc()
         click.echo(
             "auditor: This is a bug of the auditor; please report it with the lines above (exit 1)", err=True
@@ -245,6 +245,8 @@ def _color(stream: Any) -> bool:
 
 
 def _width(stream: Any) -> int:
+    import shutil
+
     return (
         shutil.get_terminal_size((100, 24)).columns
         if stream.isatty()

@@ -87,7 +87,7 @@ def valid(job: Job) -> Checked[config.Validated]:
     request = _request(job, choose=False)
     if (known := config.recall(request)) is not None:
         return Checked(known)
-    checked = validate(job)
+    checked = validate(job, digests=False)
     if checked.value is None:
         return Checked(None, checked.diagnostics)
     checks = checked.value.program.checks
@@ -113,11 +113,14 @@ def _request(job: Job, *, choose: bool) -> config.Request:
     )
 
 
-def validate(job: Job, *, choose: bool = False, tenant: Environment | None = None) -> Checked[Prepared]:
+def validate(
+    job: Job, *, choose: bool = False, tenant: Environment | None = None, digests: bool = True
+) -> Checked[Prepared]:
     """
     Check everything that can be checked offline: every mistake of every file, in one call.
 
-    *choose* demands that one of several environments is named; *tenant* answers in place of every one.
+    *choose* demands that one of several environments is named; *tenant* answers in place of every one. Without
+    *digests* the program is only good for being valid.
     """
     from auditor import compiler
 
@@ -129,7 +132,7 @@ def validate(job: Job, *, choose: bool = False, tenant: Environment | None = Non
         instead = tuple(replace(tenant, name=environment.name) for environment in project.environments)
         project = replace(project, environments=instead)
     # What is sound is compiled also where something else is not, so that one run finds every mistake.
-    compiled = compiler.compile(project, pushdown=job.pushdown)
+    compiled = compiler.compile(project, pushdown=job.pushdown, digests=digests)
     found = (problem for problem in compiled.diagnostics if not _may_be_declared(problem, project))
     diagnostics = config.located((*loaded.diagnostics, *found), project.sources)
     if compiled.value is None or loaded.errors:

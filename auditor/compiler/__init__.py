@@ -25,11 +25,14 @@ from auditor.model.source import Address
 __all__ = ["compile"]
 
 
-def compile(project: Project, *, pushdown: Pushdown = "documented") -> Checked[Program]:  # noqa: A001  # the stage's verb
+def compile(  # noqa: A001  # the stage's verb
+    project: Project, *, pushdown: Pushdown = "documented", digests: bool = True
+) -> Checked[Program]:
     """
     Compile every check of a project for each of its environments.
 
-    Result: the program, or None where any check has an error; the mistakes of all checks, each once.
+    Result: the program, or None where any check has an error; the mistakes of all checks, each once. Without
+    *digests* the program has no digest, which only a plan needs.
     """
     checks: list[CompiledCheck] = []
     diagnostics: dict[Diagnostic, None] = {}
@@ -45,7 +48,7 @@ def compile(project: Project, *, pushdown: Pushdown = "documented") -> Checked[P
     program = Program(
         checks=tuple(checks),
         environments=project.environments,
-        digest=_digest(checks, project.catalogue),
+        digest=_digest(checks, project.catalogue) if digests else "",
         own_resources=project.own_resources,
         pushdown=pushdown,
     )
@@ -88,7 +91,10 @@ def _compile_pack(
 def _digest(checks: Iterable[CompiledCheck], catalogue: Catalogue) -> str:
     """Return the SHA-256 of what decides the verdicts, with sensitive values left out."""
     checks = list(checks)
-    kinds = sorted({query.resource for check in checks for query in check.queries.values()})
+    named = {query.resource for check in checks for query in check.queries.values()}
+    # A kind that is read once for each record of another one rests on that too.
+    others = {rule.resource for name in named if (rule := catalogue[name].for_each) is not None}
+    kinds = sorted(named | others)
     content = {
         "checks": [_deciding(check) for check in checks],
         "resources": {name: catalogue[name].model_dump(mode="json") for name in kinds},

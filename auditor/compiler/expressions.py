@@ -130,7 +130,10 @@ def check_expression(
         node = jmes.parse(text, scope.values)
     except Mistake as mistake:
         return Checked(None, (mistake.diagnostic(address),))
-    unbound = [mistake.diagnostic(address) for mistake in _unbound(node, scope.bound)]
+    has_placeholders = "${" in text  # most expressions have none, and need no walk to look for them
+    unbound = (
+        [mistake.diagnostic(address) for mistake in _unbound(node, scope.bound)] if has_placeholders else []
+    )
     if unbound:
         return Checked(None, tuple(unbound))
     checking = jmes.check(
@@ -144,7 +147,7 @@ def check_expression(
         example = _tried(text, scope, given, checking)
     except Mistake as mistake:
         return Checked(None, (mistake.diagnostic(address), *warnings))
-    names = frozenset(_placeholders(node))
+    names = frozenset(_placeholders(node)) if has_placeholders else frozenset()
     return Checked(Typed(names=names, result=Given(checking.type, example)), warnings)
 
 
@@ -158,10 +161,12 @@ def check_message(
     """
     names: set[str] = set()
     found: list[Mistake] = []
+    has_placeholders = "${" in text
 
     def see(node: jmes.Node, start: int) -> jmes.Node:
-        names.update(_placeholders(node))
-        found.extend(_shifted(mistake, start) for mistake in _unbound(node, scope.bound))
+        if has_placeholders:
+            names.update(_placeholders(node))
+            found.extend(_shifted(mistake, start) for mistake in _unbound(node, scope.bound))
         if scope.bound:
             mistakes = jmes.check(node, item, bound=scope.types, warns_of_missing=False).mistakes
         else:

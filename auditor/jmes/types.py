@@ -90,6 +90,8 @@ class Type:
     any: bool = False
     size: int = field(init=False, compare=False, repr=False)
     depth: int = field(init=False, compare=False, repr=False)
+    _present: list[Type] = field(init=False, compare=False, repr=False)
+    """The type without null, once it was asked for: that is what most is asked of a type."""
 
     def __post_init__(self) -> None:
         below: list[Type] = []
@@ -99,6 +101,7 @@ class Type:
             below += self.object.every
         object.__setattr__(self, "size", 1 + sum(each.size for each in below))
         object.__setattr__(self, "depth", 1 + max((each.depth for each in below), default=0))
+        object.__setattr__(self, "_present", [])
 
     @property
     def names(self) -> frozenset[str]:
@@ -108,7 +111,13 @@ class Type:
     def without(self, *names: str) -> Type:
         """Return the type without some parts, by JMESPath's names; what may be anything stays so."""
         gone = {name: _ABSENT[name] for name in names if getattr(self, name)}
-        return replace(self, **gone) if gone else self
+        if not gone:
+            return self
+        if gone.keys() != {"null"}:
+            return replace(self, **gone)
+        if not self._present:
+            self._present.append(replace(self, null=False))
+        return self._present[0]
 
     def only(self, *names: str) -> Type:
         """Return the type with some of its parts alone; what may be anything is then of those types."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -101,6 +100,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     folded = {w.casefold(): w for w in words}
     if word.casefold() in folded:
         return f'did you mean "{folded[word.casefold()]}"?'
+    from difflib import get_close_matches  # takes as long to import as all the rest of a short command
+
     near = get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
     if near:
         return f'did you mean "{folded[near[0]]}"?'

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from auditor.model.document import Document, DurationText, JSONSchema, Many
 from auditor.model.instant import Duration
@@ -80,6 +80,20 @@ class Filter(Document):
     """What may be pushed to the server, the most selective first."""
     disjunction: Mark | None = None
     """How sure it is that an `or` of different shapes is accepted; absent: it is not."""
+
+    _folded: tuple[object, dict[str, str]] = PrivateAttr(default=(None, {}))
+    """The attributes that the names were folded from, since a changed copy keeps what its original knew, and these."""
+
+    def canonical(self, name: str) -> str | None:
+        """Return the canonical name of an attribute by its name or an alias in any case."""
+        if self._folded[0] is not self.attributes:
+            names = {
+                written.casefold(): canonical
+                for canonical, attribute in reversed(self.attributes.items())
+                for written in (*attribute.aliases, canonical)
+            }
+            self._folded = (self.attributes, names)
+        return self._folded[1].get(name.casefold())
 
 
 class Bound(Document):
@@ -335,13 +349,8 @@ class ResourceKind(Document):
         """Return the canonical name and rule of a filter attribute, by name or alias in any case."""
         if self.filter is None:
             return None
-        if name in self.filter.attributes:
-            return name, self.filter.attributes[name]
-        folded = name.casefold()
-        for canonical, attribute in self.filter.attributes.items():
-            if folded in {canonical.casefold(), *(alias.casefold() for alias in attribute.aliases)}:
-                return canonical, attribute
-        return None
+        canonical = name if name in self.filter.attributes else self.filter.canonical(name)
+        return (canonical, self.filter.attributes[canonical]) if canonical else None
 
 
 Catalogue = Mapping[str, ResourceKind]
