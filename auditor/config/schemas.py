@@ -6,8 +6,12 @@ JSON Schemas of the documents that people write, exported from the models so tha
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
+import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,12 +32,45 @@ _DOCUMENTS: Final[dict[str, tuple[type[Document], str]]] = {
 
 def exported() -> dict[str, str]:
     """Return the text of every exported schema by file name."""
-    schemas = {name: model.model_json_schema() for name, (model, _) in _DOCUMENTS.items()}
+    schemas = {name: _described(model) for name, (model, _) in _DOCUMENTS.items()}
     _complete_query(schemas["policy"]["$defs"]["Query"])
     _complete_expect(schemas["policy"]["$defs"]["Check"]["properties"]["expect"])
     for schema in schemas.values():
         _close_names(schema)
     return {f"{name}.schema.json": _text(schema, _DOCUMENTS[name][1]) for name, schema in schemas.items()}
+
+
+def _described(model: type[Document]) -> JSONSchema:
+    """
+    Return the JSON Schema of a model with the texts below its fields as descriptions.
+
+    pydantic can do that too, when it makes the class: every command would then parse the source of every model.
+    """
+    schema = model.model_json_schema()
+    models = {each.__name__: each for each in _below(Document)}
+    for name, part in (*schema.get("$defs", {}).items(), (model.__name__, schema)):
+        for key, text in _texts(models[name]) if name in models else ():
+            rule = part["properties"][key]
+            part["properties"][key] = dict(sorted({"description": text, **rule}.items()))
+    return schema
+
+
+def _below(model: type[Document]) -> Iterator[type[Document]]:
+    for each in model.__subclasses__():
+        yield each
+        yield from _below(each)
+
+
+def _texts(model: type[Document]) -> Iterator[tuple[str, str]]:
+    """Yield the keys of a model with the text that stands below each in the source."""
+    (source,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    assert isinstance(source, ast.ClassDef)  # noqa: S101  # the source of a class is one
+    for field, below in pairwise(source.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))) if (
+                name in model.model_fields
+            ):
+                yield model.model_fields[name].alias or name, inspect.cleandoc(text)
 
 
 def _complete_query(query: JSONSchema) -> None:

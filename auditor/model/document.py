@@ -17,9 +17,7 @@ Many: TypeAlias = Annotated[tuple[T, ...], Field(strict=False)]
 class Document(BaseModel):
     """A mapping in a YAML file. Unknown keys are errors; no value is converted (`"1"` is not `1`)."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, arbitrary_types_allowed=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
 
 
 def _duration(text: str) -> str:
