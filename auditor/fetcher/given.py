@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError
@@ -42,6 +43,11 @@ async def given(
             _, remarks = ledger.close()
         except FetchError as error:
             problem = error.failure
+            if problem.code == "evidence.drift":
+                # It is not PingOne's answer that is wrong, as the help of the failure has it.
+                problem = replace(
+                    problem, help=f"Give records as they came from PingOne: auditor schema {kind.kind}"
+                )
             failed.add(kind.kind)
         yield QueryEnd(
             query=query.id,
