@@ -393,6 +393,8 @@ def plan(as_json: bool, out: str | None, probe: bool, detailed_exitcode: bool, *
 
     checked = (app.plan_with_probes if probe else app.plan)(_job(**options))
     if checked.value is None:
+        if as_json:
+            _out(app.diagnostics_document(checked.diagnostics))
         _mistakes(checked.diagnostics)
     _show_problems(checked.diagnostics)
     made = checked.value.plan
