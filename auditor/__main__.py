@@ -16,7 +16,7 @@ def main() -> int:
     from auditor.cli import run
 
     # Trees of a thousand policies are no garbage: they are looked through less often, and at the end not at all.
-    gc.set_threshold(20_000, 10, 10)
+    gc.set_threshold(200_000, 10, 10)
     try:
         return run(words)
     finally:

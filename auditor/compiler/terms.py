@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from auditor import scim
@@ -106,14 +107,19 @@ class Checker:
 
     def _impossible(self, name: str, term: scim.Term, literal: scim.Literal) -> tuple[str, str] | None:
         """Return detail and help where no value of an attribute compares so with a literal."""
-        operator = _operator(term)
-        word = "in" if isinstance(term, scim.In) else operator.value
-        kind, shown = _KINDS[literal.kind], scim.render_operand(literal)
-        if kind not in _OPERANDS[operator]:
-            return f"{word} {shown} is true of no value.", _OPERATOR_HELP
+        operator, kind = _operator(term), _KINDS[literal.kind]
         wanted = self._type(name)
-        if kind in _COMPARABLE[wanted] and not (wanted == "instant" and operator in _SUBSTRING):
+        is_operand = kind in _OPERANDS[operator]
+        if (
+            is_operand
+            and kind in _COMPARABLE[wanted]
+            and not (wanted == "instant" and operator in _SUBSTRING)
+        ):
             return None
+        word = "in" if isinstance(term, scim.In) else operator.value
+        shown = scim.render_operand(literal)
+        if not is_operand:
+            return f"{word} {shown} is true of no value.", _OPERATOR_HELP
         truth = "true of whatever is there" if operator is scim.Operator.NE else "never true"
         return f"{name} is {_TYPES[wanted]}, so {word} {shown} is {truth}.", _TYPE_HELP[wanted]
 
@@ -128,14 +134,14 @@ class Checker:
         if known is None or not known[1].values:
             return frozenset()
         canonical, attribute = known
-        return frozenset((*attribute.values, *self.accept_values.get(canonical, ())))
+        return _united(attribute.values, self.accept_values.get(canonical, ()))
 
     def _is_accepted(self, name: str, term: scim.Term, value: scim.Scalar, accepted: frozenset[str]) -> bool:
         """Tell whether a known value compares so; of the order of names nothing is known."""
         if not isinstance(value, str):
             return True
-        fold = str if self.rules(name).case_exact else str.casefold
-        text, known = fold(value), map(fold, accepted)
+        is_exact = self.rules(name).case_exact
+        text, known = (value, accepted) if is_exact else (value.casefold(), _folded(accepted))
         match _operator(term):
             case scim.Operator.EQ | scim.Operator.NE:
                 return text in known
@@ -152,6 +158,19 @@ class Checker:
         self.problems.append(
             Diagnostic(code=code, summary=summary, detail=detail, help=help, address=address)
         )
+
+
+# The values of an attribute are many and the same in every filter.
+
+
+@lru_cache
+def _united(values: tuple[str, ...], more: tuple[str, ...]) -> frozenset[str]:
+    return frozenset((*values, *more))
+
+
+@lru_cache
+def _folded(values: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(str.casefold, values))
 
 
 _Spanned: TypeAlias = scim.Attribute | scim.Literal | scim.Placeholder | scim.Term

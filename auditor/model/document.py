@@ -17,7 +17,10 @@ Many: TypeAlias = Annotated[tuple[T, ...], Field(strict=False)]
 class Document(BaseModel):
     """A mapping in a YAML file. Unknown keys are errors; no value is converted (`"1"` is not `1`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+    # A model is built when it is first used: most are only parts of another one, and need no validator of their own.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, defer_build=True
+    )
 
 
 def _duration(text: str) -> str:
