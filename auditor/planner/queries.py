@@ -119,7 +119,7 @@ class Maker:
             page_size=page_size,
             expected_records=None if window is None or length is None or each else _periods(window, length),
             rate_group=kind.rate.group,
-            requests_per_s=kind.rate.requests / kind.rate.per_s * kind.rate.share,
+            requests_per_s=_rate(kind),
             roles=kind.roles,
             caveats=kind.caveats,
             own_resource=kind.kind in self.own_resources,
@@ -230,6 +230,12 @@ def _halves(tree: scim.Filter) -> tuple[scim.Filter, scim.Filter] | None:
                     )
                     return left, right
     return None
+
+
+def _rate(kind: ResourceKind) -> float:
+    """Return how many requests a second to send: a limiter that counts by the second admits no half of one."""
+    rate = kind.rate.requests / kind.rate.per_s * kind.rate.share
+    return math.floor(rate) if rate >= 1 else rate
 
 
 def _path(kind: ResourceKind, environment: Environment) -> str:
