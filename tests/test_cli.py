@@ -817,3 +817,17 @@ def test_beside_misspelt_keys_further_mistakes_of_the_same_file_are_found(audito
         ("severity", "where", "expect", "action.type", "client", "user"), hints, strict=False
     ):
         assert f'did you mean "{word}"?' in hint
+
+
+def test_a_name_that_stands_for_nothing_hides_no_other_mistake_of_its_expression(auditor, policy):
+    path = policy("{every: 'actors.cliant.id == ${var.nope} || lenght(tags) > `1`'}")
+    found = [told["code"] for told in json.loads(auditor("validate", path, "--json").out)["diagnostics"]]
+    assert found == ["jmes.unknown-function"]  # what is no expression is told first
+    path = policy("{every: 'actors.cliant.id == ${var.nope} && length(tagz) > `1`'}")
+    told = json.loads(auditor("validate", path, "--json").out)["diagnostics"]
+    assert [each["code"] for each in told] == [
+        "jmes.unknown-field",
+        "jmes.unknown-placeholder",
+        "jmes.unknown-field",
+    ]
+    assert told[1]["help"] == "declare it under variables"

@@ -127,21 +127,17 @@ def check_expression(
     *result* is what it must give. *warns_of_missing* is off where the policy says what an absent field means.
     """
     try:
-        node = jmes.parse(text, scope.values)
+        node = jmes.parse(text, scope.values, open_names=True)
     except Mistake as mistake:
         return Checked(None, (mistake.diagnostic(address),))
     has_placeholders = "${" in text  # most expressions have none, and need no walk to look for them
-    unbound = (
-        [mistake.diagnostic(address) for mistake in _unbound(node, scope.bound)] if has_placeholders else []
-    )
-    if unbound:
-        return Checked(None, tuple(unbound))
+    unknown = tuple(_unknown(node, scope)) if has_placeholders else ()
     checking = jmes.check(
         node, given.type, result=result, bound=scope.types, warns_of_missing=warns_of_missing
     )
     warnings = tuple(mistake.diagnostic(address).with_(level=Level.WARNING) for mistake in checking.warnings)
-    if checking.mistakes:
-        errors = tuple(mistake.diagnostic(address) for mistake in checking.mistakes)
+    if unknown or checking.mistakes:
+        errors = tuple(mistake.diagnostic(address) for mistake in (*unknown, *checking.mistakes))
         return Checked(None, (*errors, *warnings))
     try:
         example = _tried(text, scope, given, checking)
@@ -166,7 +162,7 @@ def check_message(
     def see(node: jmes.Node, start: int) -> jmes.Node:
         if has_placeholders:
             names.update(_placeholders(node))
-            found.extend(_shifted(mistake, start) for mistake in _unbound(node, scope.bound))
+            found.extend(_shifted(mistake, start) for mistake in _unknown(node, scope))
         if scope.bound:
             mistakes = jmes.check(node, item, bound=scope.types, warns_of_missing=False).mistakes
         else:
@@ -203,17 +199,30 @@ def _tried(text: str, scope: Scope, given: Given, checking: jmes.Checking) -> JS
     return None if isinstance(found, jmes.Undecided) else found
 
 
-def _unbound(node: jmes.Node, bound: Mapping[str, Given]) -> Iterator[Mistake]:
-    """Yield a mistake for each `${bind.x}` that the check does not bind."""
+def _unknown(node: jmes.Node, scope: Scope) -> Iterator[Mistake]:
+    """Yield a mistake for each name in `${…}` that stands for nothing."""
+    known = {*scope.values, *scope.bound}
     for inner in jmes.walk(node):
-        if isinstance(inner, Placeholder) and inner.name not in bound:
+        if isinstance(inner, Placeholder) and inner.name not in scope.bound:
+            near = did_you_mean(inner.name, known)
+            where = _DECLARED.get(
+                inner.name.partition(".")[0], "an expression takes ${var.…}, ${local.…} and ${bind.…}"
+            )
             yield Mistake(
                 "jmes.unknown-placeholder",
                 "there is no such value",
                 detail=f"${{{inner.name}}}",
-                help=did_you_mean(inner.name, bound) or "name it under bind, in a check with queries",
+                help=near if near.startswith("did") else where,
                 span=inner.span,
             )
+
+
+_NAMES: Final = "an expression takes ${var.…}, ${local.…} and ${bind.…}"
+_DECLARED: Final = {
+    "var": "declare it under variables",
+    "local": "name it under locals",
+    "bind": "name it under bind, in a check with queries",
+}
 
 
 def _shifted(mistake: Mistake, by: int) -> Mistake:

@@ -79,12 +79,12 @@ _NO_VALUES: Final[Values] = MappingProxyType({})
 _WORDS: Final = {"and": "&&", "or": "||", "not": "!", "is": "==", "in": "contains(list, value)"}
 
 
-def parse(text: str, values: Values = _NO_VALUES) -> Node:
+def parse(text: str, values: Values = _NO_VALUES, *, open_names: bool = False) -> Node:
     """
     Read an expression.
 
     A placeholder found in *values* becomes a `Literal` that remembers its name; a `bind` one that is not
-    found stays a `Placeholder`.
+    found stays a `Placeholder`, and with *open_names* any other one too.
 
     Raises:
         Mistake: with the span of the mistake in *text* and one of the codes `jmes.syntax`, `jmes.too-large`,
@@ -93,7 +93,7 @@ def parse(text: str, values: Values = _NO_VALUES) -> Node:
             `jmes.bad-value` (an argument that can never be read), `jmes.zero-step`,
             `jmes.unknown-placeholder` and `jmes.placeholder-in-quotes`.
     """
-    return _read(text, values) if "${" in text else _read_once(text)
+    return _read(text, values, open_names=open_names) if "${" in text else _read_once(text)
 
 
 @lru_cache(maxsize=4096)
@@ -102,7 +102,7 @@ def _read_once(text: str) -> Node:
     return _read(text, _NO_VALUES)
 
 
-def _read(text: str, values: Values) -> Node:
+def _read(text: str, values: Values, *, open_names: bool = False) -> Node:
     tokens = tokenize(text)
     if len(tokens) == 1:
         raise Mistake(
@@ -111,7 +111,7 @@ def _read(text: str, values: Values) -> Node:
             help="type an expression such as actors.user.id, or @ for the whole value",
             span=(0, len(text)),
         )
-    node = _Parser(tokens, values).parse()
+    node = _Parser(tokens, values, open_names=open_names).parse()
     _check_depth(node)
     return node
 
@@ -128,9 +128,10 @@ def _check_depth(node: Node) -> None:
 class _Parser:
     """One pass over the tokens of one text."""
 
-    def __init__(self, tokens: list[Token], values: Values) -> None:
+    def __init__(self, tokens: list[Token], values: Values, *, open_names: bool) -> None:
         self._tokens = tokens
         self._values = values
+        self._open_names = open_names
         self._position = 0
         self._nesting = 0
 
@@ -389,7 +390,7 @@ class _Parser:
         if value is not None:
             check_literal(value.json, span)
             return Literal(value.json, name, value.sensitive, span=span)
-        if name.startswith("bind."):
+        if self._open_names or name.startswith("bind."):
             return Placeholder(name, span=span)
         raise Mistake(
             "jmes.unknown-placeholder",
