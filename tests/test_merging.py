@@ -14,7 +14,7 @@ from auditor import planner, scim
 from auditor.evaluator import Audit
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.instant import parse_instant
-from auditor.model.plan import Plan, PlannedQuery, Use
+from auditor.model.plan import Count, Plan, PlannedQuery, Use
 from auditor.model.query import CompiledCheck, Program
 from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON
@@ -95,6 +95,33 @@ def test_filters_that_an_endpoint_can_not_join_stay_apart():
     kinds = {**KINDS, "activities": ACTIVITIES.model_copy(update={"filter": filter_})}
     many = checks(a=BY_ADA, b=TAGGED, c=BY_ADA)
     assert served(plan(program(many, kinds=kinds), kinds=kinds)) == ["ac", "b"]
+
+
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_queries_with_other_options_stay_apart_whatever_is_counted(is_counted):
+    """A count of days is no count of months, even where both are asked for the same window."""
+    window = {"from": "2026-05-01", "to": "2026-11-01"}
+    two = {
+        sampling.lower(): {
+            "query": {"resource": "metrics_active_identity_counts", "window": window, "sampling": sampling}
+        }
+        for sampling in ("DAY", "MONTH")
+    }
+    count = Count(
+        environment="prod", resource="metrics_active_identity_counts", filter="", window=None, records=1
+    )
+    made = planner.plan(
+        program(two), KINDS, as_of=NOW, tool_version="test", counts=[count] if is_counted else []
+    )
+    assert served(made) == ["day", "month"]
+
+
+def test_a_window_that_is_not_held_stays_a_window_whatever_is_counted():
+    compiled = program(checks(a={**CREATED, **OLD}, b={**OPEN, **OLD}))
+    count = Count(environment="prod", resource="activities", filter="", window=None, records=1)
+    made = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test", counts=[count])
+    assert [query.window for query in made.queries] == [query.window for query in plan(compiled).queries]
+    assert all(query.window for query in made.queries)
 
 
 def test_without_merging_every_check_has_its_own_query():

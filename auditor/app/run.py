@@ -14,7 +14,7 @@ from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
 from auditor.app.saved import saved_plan
-from auditor.app.simulation import Tenant, make_world, tenant
+from auditor.app.simulation import make_world, tenant
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.evidence import Page, QueryEnd
@@ -78,12 +78,14 @@ class _Run:
         problems += rates.diagnostics + bound.diagnostics
         saved = saved_plan(self.job)
         problems += saved.diagnostics
+        if saved.errors:
+            return self.concluded((), problems)
         if saved.value is not None:
             again = saved.value.job(self.job)
             problems += again.diagnostics
-            self.job = again.value or self.job
-        if any(problem.level is Level.ERROR for problem in (*saved.diagnostics, *problems)):
-            return self.concluded((), problems)
+            if again.value is None:
+                return self.concluded((), problems)
+            self.job = again.value
         as_of = instant_of(self.job)
         world = None
         if self.job.simulation is not None and not self.job.records:
@@ -103,7 +105,15 @@ class _Run:
             if self.planned is None or any(problem.level is Level.ERROR for problem in problems):
                 return self.concluded((), problems)
             audit = Audit(self.planned.program, self.planned.plan, self.planned.project.catalogue)
-            asyncio.run(self._read(audit, answering, rates.value or {}, on_event))
+            settings = fetcher.Settings(
+                clock=answering.clock,
+                user_agent=f"auditor/{__version__}",
+                run_id=self.run_id,
+                rates={**answering.rates, **(rates.value or {})},
+                max_requests=self.job.max_requests,
+                max_duration_s=bound.value,
+            )
+            asyncio.run(self._read(audit, settings, on_event))
         verdicts = audit.finish(self.ends.values())
         located = tuple(_located(verdict, self.planned.project) for verdict in verdicts)
         return self.concluded(located, problems)
@@ -111,11 +121,10 @@ class _Run:
     async def _read(
         self,
         audit: Audit,
-        tenant: Tenant,
-        rates: Mapping[str, float],
+        settings: fetcher.Settings,
         on_event: Callable[[Page | QueryEnd], None],
     ) -> None:
-        async with aclosing(self._events(tenant, rates)) as events:
+        async with aclosing(self._events(settings)) as events:
             async for event in events:
                 if isinstance(event, Page):
                     audit.add(event)
@@ -123,19 +132,11 @@ class _Run:
                     self.ends[event.query] = event
                 on_event(event)
 
-    def _events(self, tenant: Tenant, rates: Mapping[str, float]) -> AsyncGenerator[Page | QueryEnd]:
+    def _events(self, settings: fetcher.Settings) -> AsyncGenerator[Page | QueryEnd]:
         assert self.planned is not None  # noqa: S101  # set by the only caller's caller
         project, made = self.planned.project, self.planned.plan
         if self.planned.given is not None:
             return fetcher.given(made, project.catalogue, self.planned.given)
-        settings = fetcher.Settings(
-            clock=tenant.clock,
-            user_agent=f"auditor/{__version__}",
-            run_id=self.run_id,
-            rates={**tenant.rates, **rates},
-            max_requests=self.job.max_requests,
-            max_duration_s=_max_duration(self.job).value,
-        )
         environments = {environment.name: environment for environment in project.environments}
         return fetcher.fetch(made, project.catalogue, environments, settings)
 

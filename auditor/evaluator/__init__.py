@@ -51,7 +51,8 @@ class Audit:
                 population = Population(check, use, query, kind, keeps=_is_join(check))
                 self._uses.setdefault(query.id, []).append(population)
                 populations.setdefault(check.name, {})[use.name] = population
-        types = {name: jmes.type_of(kind.item) for name, kind in catalogue.items() if _is_used(plan, name)}
+        resources = {query.resource for query in plan.queries}
+        types = {name: jmes.type_of(catalogue[name].item) for name in resources}
         self._runs = {
             name: _Run(checks[name], {each: own[each] for each in checks[name].queries}, types, plan)
             for name, own in populations.items()
@@ -74,10 +75,6 @@ class Audit:
             else self._runs[check.name].finish(by_query, probes)
             for check in self._checks
         )
-
-
-def _is_used(plan: Plan, resource: str) -> bool:
-    return any(query.resource == resource for query in plan.queries)
 
 
 def _is_join(check: CompiledCheck) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from auditor.evaluator.populations import MAX_ITEMS, Population
-from auditor.evaluator.reducers import Finding, number
+from auditor.evaluator.populations import Population
+from auditor.evaluator.reducers import MAX_ITEMS, Finding, number
 from auditor.model.evidence import QueryEnd
 from auditor.model.policy import EVERY_ITEM, Form, OnEmpty
 from auditor.model.verdict import Status

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from auditor import scim
-from auditor.evaluator.reducers import Reducer
+from auditor.evaluator.reducers import MAX_ITEMS, Reducer
 from auditor.model.plan import PlannedQuery, Use, belongs
 from auditor.model.query import CompiledCheck
 from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON
 from auditor.model.verdict import Examined
-
-MAX_ITEMS: Final = 100_000
-"""Records that a join may hold of one query; beyond, it is refused rather than cut."""
 
 
 class Population:

@@ -23,7 +23,7 @@ from auditor.model.value import JSON
 from auditor.model.verdict import Status, Violation
 
 MAX_ITEMS: Final = 100_000
-"""Records that one expectation over the whole list may hold; beyond, it is refused rather than cut."""
+"""Records that one expectation over the whole list, or a join of one query, may hold; beyond, it is refused."""
 
 SHOWN: Final = 20
 """Violations that a verdict shows; the rest is counted."""

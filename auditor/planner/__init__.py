@@ -90,8 +90,10 @@ def samples(
     environments = {environment.name: environment for environment in program.environments}
     found: dict[tuple[object, ...], PlannedQuery] = {}
     for query in made.queries:
-        make = _Resource(program, catalogue, environments[query.environment], query.resource, as_of, Counts())
-        for sample in (query, make.make.scan(f"{query.id}/scan", query)):
+        environment = environments[query.environment]
+        own = program.own_resources
+        make = Maker(query.resource, environment, catalogue, as_of, own_resources=own)
+        for sample in (query, make.scan(f"{query.id}/scan", query)):
             newest = sample.slices[-1:]
             key = (sample.environment, sample.resource, sample.filter, newest)
             if newest and sample.each is None:
@@ -115,6 +117,7 @@ def _by_resource(
                 check=check,
                 name=name,
                 query=query,
+                where=where,
                 window=narrowed(own, where, kind),
                 own=own,
             )
@@ -165,13 +168,15 @@ class _Resource:
 
     def scanned(self, groups: list[Shared]) -> list[Shared]:
         """Return groups with some of them as one scan, where counts show that this takes no more requests."""
+        if not self.counts:
+            return groups
         for longest in sorted(groups, key=lambda group: -length(group.window)):
             window, members = longest.window, []
             for group in groups:
                 alike = group.demands[0].kind == longest.demands[0].kind
                 joined = span(window, group.window, self.kind, self._is_held) if alike else None
-                if joined or group.window == window:
-                    window = joined
+                if joined or (alike and group.window == window):
+                    window = joined or window
                     members.append(group)
             demands = sorted((d for group in members for d in group.demands), key=lambda d: d.number)
             scan = Shared(demands=tuple(demands), window=window, pushed=EVERYTHING)

@@ -15,6 +15,9 @@ class Counts:
     def __init__(self, counts: Iterable[Count] = ()) -> None:
         self._known = {(count.environment, count.resource, count.filter): count for count in counts}
 
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
     def requests(self, query: PlannedQuery) -> int | None:
         """Return how many requests a query is likely to take; None where nothing is known of one of its filters."""
         if query.requests_exact or query.page_size is None or query.each is not None:

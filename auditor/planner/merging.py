@@ -18,22 +18,17 @@ class Demand:
     """
     One query of one check, with its window in instants.
 
-    `number` counts the demands of a program, `name` is that of the query in the check. `window` is where its
-    records can lie, `own` the check's window, which may be longer.
+    `number` counts the demands of a program, `name` is that of the query in the check, `where` its filter. `window`
+    is where its records can lie, `own` the check's window, which may be longer.
     """
 
     number: int
     check: CompiledCheck
     name: str
     query: CompiledQuery
+    where: scim.Filter
     window: Window | None
     own: Window | None
-
-    @property
-    def where(self) -> scim.Filter:
-        """The filter as a tree."""
-        text = self.query.where
-        return scim.parse(text, self.check.values) if text else EVERYTHING
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -121,6 +116,10 @@ def _of_one_window(
 ) -> list[Shared]:
     if any(not demand.query.pushed for demand in demands):
         return [_shared(demands, EVERYTHING)]
+    # Mostly all of them can: only else it is looked for how many can, one after another.
+    together = pushed(demands)
+    if len(demands) > 1 and together != EVERYTHING and fits(together):
+        return [_shared(demands, together)]
     groups: list[Shared] = []
     for demand in demands:
         for position, group in enumerate(groups):
