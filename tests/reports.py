@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from auditor.model.diagnostic import Diagnostic, Level
@@ -11,6 +11,7 @@ from auditor.model.instant import Window
 from auditor.model.plan import Coverage, PlannedEnvironment, PlannedQuery, Use
 from auditor.model.source import Address, Location
 from auditor.model.verdict import Asked, Examined, Outcome, Report, Status, VariableUse, Verdict, Violation
+from auditor.model.waiver import Waiver, WaiverUse
 
 NOW: Final = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY: Final = Window(NOW - timedelta(days=1), NOW)
@@ -260,20 +261,52 @@ def _skips() -> Report:
     return report(
         verdict(Status.SKIP, outcomes=(), population=0, queries=(), code="policy.excluded",
                 reason="not used here, see TICKET-1", location=None),
-        verdict(
-            Status.SKIP,
-            check="mfa-before-admin",
-            title="Administrators prove themselves twice",
-            severity="critical",
-            code="policy.waived",
-            help="",
-            reason="waived until 2026-12-31 by the security board: migration; beneath: fail",
-            outcomes=(
-                outcome(Status.FAIL, code="policy.violation", reason="1 of 12 records is not as expected",
-                        observed="it is false of 1 of 12 records", exceptions=1, violations=(violation(),)),
-            ),
-        ),
         exit_reason="every selected check passed, was waived or skipped",
+    )  # fmt: skip
+
+
+def waiver(name: str = "legacy-importer", **changes: Any) -> Waiver:
+    """Return an exception of the deletion of applications, until the end of the year."""
+    given: dict[str, Any] = {
+        "name": name,
+        "kind": "exception",
+        "check": "pingone-activity/app-deletion-by-admin-clients",
+        "environments": ("prod",),
+        "reason": "migration",
+        "approved_by": "security-board",
+        "ticket": "SEC-12",
+        "starts": date(2026, 11, 1),
+        "expires": date(2026, 12, 31),
+    }
+    return Waiver(**given | changes)
+
+
+def _waived() -> Report:
+    covered = [violation(number, waived_by="legacy-importer") for number in (1, 2)]
+    whole, part = (
+        outcome(Status.FAIL, code="policy.violation", reason=f"False of {len(found)} of 12 records.",
+                exceptions=len(found), violations=tuple(found), waived=2)
+        for found in (covered, [*covered, violation(3)])
+    )  # fmt: skip
+    absent = outcome(Status.FAIL, form="some", code="policy.violation", reason="0 items of 12 records.",
+                     waived_by="no-reviews-yet")  # fmt: skip
+    return report(
+        verdict(Status.FAIL, outcomes=(whole,), waived=2),
+        verdict(Status.FAIL, check="partly", outcomes=(part,), waived=2),
+        verdict(Status.FAIL, check="reviews", title="There are reviews", outcomes=(absent,)),
+        waivers=(
+            WaiverUse(waiver=waiver(), state="active", matched=4),
+            WaiverUse(waiver=waiver("no-reviews-yet", check="pingone-activity/reviews"), state="active", matched=1),
+            WaiverUse(waiver=waiver("last-year", starts=date(2025, 1, 1), expires=date(2025, 12, 31)),
+                      state="expired", matched=3),
+            WaiverUse(waiver=waiver("nobody", where='actors.user.id eq "x"'), state="unused"),
+            WaiverUse(waiver=waiver("next-year", starts=date(2027, 1, 1), expires=date(2027, 3, 1)),
+                      state="not begun"),
+            WaiverUse(waiver=waiver("reviewed", kind="disposition", records=("b1f4c2d0",), starts=None, expires=None),
+                      state="active"),
+        ),
+        exit_code=2,
+        exit_reason="1 check failed at or above low",
     )  # fmt: skip
 
 
@@ -423,6 +456,7 @@ SAMPLES: Final = {
     "undecided": _undecided(),
     "skips": _skips(),
     "several-environments": _several(),
+    "waivers": _waived(),
     "hostile": everywhere(HOSTILE),
     "configuration-problems": report(
         problems=problems(), asked=(), as_of=None, policy_digest=None, exit_code=1,

@@ -75,6 +75,7 @@ def test_the_summary_says_what_a_reader_would_count(sample):
         "checks": len(found),
         "passed": status["pass"],
         "failed": status["fail"],
+        "waived": sum(one["is_waived"] for one in found),
         "errors": status["error"],
         "skipped": status["skip"],
         **{key: sum(one[key] for one in found) for key in ("population", "exceptions", "undecided")},

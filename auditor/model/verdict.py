@@ -13,6 +13,7 @@ from auditor.model.plan import PlannedEnvironment, PlannedQuery
 from auditor.model.policy import Form, Severity
 from auditor.model.source import Address, Location
 from auditor.model.value import JSON
+from auditor.model.waiver import WaiverUse
 
 
 class Status(IntEnum):
@@ -40,6 +41,7 @@ class Violation:
 
     `fingerprint` is stable between runs: it depends on check, environment and record identity alone.
     `identity` names the record, `at` is its instant, `item` the violating item itself as received.
+    `waived_by` names the waiver that covers it, if one does.
     """
 
     fingerprint: str
@@ -48,6 +50,7 @@ class Violation:
     message: str
     item: JSON
     link: str | None = None
+    waived_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +61,8 @@ class Outcome:
     `code` says in one word why it is not a plain pass: `policy.violation`, `policy.undecided`,
     `policy.no-occurrences`, `evidence.incomplete`, `evaluation.error`, … `population` counts the records
     examined, `exceptions` all violations, `violations` holds the first twenty of them in order;
-    `undecided` counts records on which the expression could not be decided.
+    `undecided` counts records on which the expression could not be decided. `waived` counts the exceptions that
+    waivers cover; where it failed without any, `waived_by` names the waiver that covers the failure itself.
     """
 
     form: Form
@@ -74,6 +78,14 @@ class Outcome:
     undecided: int = 0
     violations: tuple[Violation, ...] = ()
     help: str = ""
+    waived: int = 0
+    waived_by: str | None = None
+
+    @property
+    def is_waived(self) -> bool:
+        """Whether it failed, and waivers cover all that it failed for; what was not decided is never waived."""
+        covered = self.waived_by is not None or 0 < self.exceptions == self.waived
+        return self.status is Status.FAIL and covered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +141,14 @@ class Verdict:
     address: Address | None = None
     location: Location | None = None
     elapsed_s: float = 0
+    waived: int = 0
+    """How many of the exceptions waivers cover."""
+
+    @property
+    def is_waived(self) -> bool:
+        """Whether waivers cover every failure: `status` stays FAIL, and the gate takes it for a pass."""
+        failed = [outcome for outcome in self.outcomes if outcome.status is Status.FAIL]
+        return self.status is Status.FAIL and bool(failed) and all(outcome.is_waived for outcome in failed)
 
     @property
     def name(self) -> str:
@@ -189,6 +209,8 @@ class Report:
     """Files whose records were evaluated instead of a tenant's."""
     simulated: bool = False
     """Whether the tenant was the built-in simulator."""
+    waivers: tuple[WaiverUse, ...] = ()
+    """The waivers of the checks that were judged, in the order of their file."""
 
     def count(self, status: Status) -> int:
         """Return how many verdicts have a status."""

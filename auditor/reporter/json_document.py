@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from datetime import datetime
+from datetime import date, datetime
 from math import isfinite
 from typing import Final
 
@@ -22,7 +22,10 @@ FORMAT_VERSION: Final = "1.0"
 _DEPTH: Final = 100
 """Levels below which a value is left out: a tenant can nest deeper than Python can follow."""
 
-_DERIVED: Final[Mapping[type, tuple[str, ...]]] = {Verdict: ("name", "queries"), QueryEnd: ("complete",)}
+_DERIVED: Final[Mapping[type, tuple[str, ...]]] = {
+    Verdict: ("name", "queries", "is_waived"),
+    QueryEnd: ("complete",),
+}
 """Properties that stand in the document beside the fields of their class."""
 
 
@@ -50,6 +53,8 @@ def _plain(value: object, depth: int = 0) -> JSON:
         return value
     if isinstance(value, datetime):
         return format_instant(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, Mapping):
         return {str(key): _plain(value[key], depth + 1) for key in sorted(value)}
     if isinstance(value, tuple | list):

@@ -34,6 +34,7 @@ def totals(report: Report) -> dict[str, int]:
         "checks": len(report.verdicts),
         "passed": report.count(Status.PASS),
         "failed": report.count(Status.FAIL),
+        "waived": sum(verdict.is_waived for verdict in report.verdicts),
         "errors": report.count(Status.ERROR),
         "skipped": report.count(Status.SKIP),
         "population": sum(verdict.population for verdict in report.verdicts),
