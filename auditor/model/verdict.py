@@ -41,7 +41,9 @@ class Violation:
 
     `fingerprint` is stable between runs: it depends on check, environment and record identity alone.
     `identity` names the record, `at` is its instant, `item` the violating item itself as received.
-    `waived_by` names the waiver that covers it, if one does.
+    `waived_by` names the waiver that covers it, if one does. `page` says which answer brought the record, as
+    `QUERY#NUMBER`, and `values` what the expression read of it, by dotted path; both are empty for what an expression
+    made of several records.
     """
 
     fingerprint: str
@@ -51,6 +53,8 @@ class Violation:
     item: JSON
     link: str | None = None
     waived_by: str | None = None
+    page: str = ""
+    values: Mapping[str, JSON] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
