@@ -13,6 +13,7 @@ from auditor import __version__, config, fetcher, scim
 from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
+from auditor.app.provenance import provenance
 from auditor.app.saved import saved_plan
 from auditor.app.simulation import make_world, tenant
 from auditor.evaluator import Audit
@@ -21,6 +22,7 @@ from auditor.model.evidence import Page, QueryEnd
 from auditor.model.instant import Duration
 from auditor.model.policy import SEVERITIES, Severity
 from auditor.model.project import Project
+from auditor.model.provenance import Provenance
 from auditor.model.query import Program
 from auditor.model.verdict import Asked, Report, Status, VariableUse, Verdict
 
@@ -171,7 +173,16 @@ class _Run:
             exit_reason=reason,
             given=tuple(self.job.records),
             simulated=self.job.simulation is not None and not self.job.records,
+            provenance=self._provenance(),
         )
+
+    def _provenance(self) -> Provenance:
+        folder, environ = self.job.folder, self.job.environ
+        if self.planned is None:
+            return provenance(folder, environ)
+        project = self.planned.project
+        asked = project.environments if self.planned.given is None else ()
+        return provenance(folder, environ, project.sources, asked)
 
 
 def _located(verdict: Verdict, project: Project) -> Verdict:

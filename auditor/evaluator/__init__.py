@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from auditor import jmes
+from auditor.evaluator.counting import thresholds
 from auditor.evaluator.judging import (
     DEFAULT_MESSAGES,
     ERROR_HELP,
@@ -28,7 +29,7 @@ from auditor.model.evidence import Page, QueryEnd
 from auditor.model.plan import Plan
 from auditor.model.policy import SEVERITIES
 from auditor.model.query import CompiledCheck, CompiledExpectation, Program
-from auditor.model.resource import Catalogue
+from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict
 
@@ -133,8 +134,11 @@ class _Run:
                 see=lambda node, _: jmes.check(node, item, warns_of_missing=False).node,
             )
         default = DEFAULT_MESSAGES[expectation.form].format(expectation.expression)
-        kind = self.populations[expectation.over or next(iter(self.populations))].kind
-        return Subject(self.check.name, kind, template, default)
+        return Subject(self.check.name, self._kind(expectation), template, default)
+
+    def _kind(self, expectation: CompiledExpectation) -> ResourceKind:
+        """Return the kind of the records that an expectation is about; of several, of the first."""
+        return self.populations[expectation.over or next(iter(self.populations))].kind
 
     def _joined_type(self) -> jmes.Type:
         return jmes.object_of({name: jmes.list_of(record) for name, record in self.types.items()})
@@ -303,6 +307,7 @@ class _Run:
             undecided=finding.undecided,
             violations=finding.violations,
             help=judgement.help,
+            thresholds=thresholds(self.check, expectation, self._kind(expectation), self.plan.as_of),
         )
 
 

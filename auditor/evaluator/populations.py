@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from auditor import scim
+from auditor.evaluator.counting import Counts
 from auditor.evaluator.reducers import MAX_ITEMS, Reducer
 from auditor.model.plan import PlannedQuery, Use, belongs
 from auditor.model.query import CompiledCheck
@@ -36,6 +37,7 @@ class Population:
         self.reducers: list[Reducer] = []
         self.records: list[JSON] = []
         self.is_too_large = False
+        self._counts = Counts(check, use.name, kind) if kind.buckets else None
         self._keeps = keeps
         self._use = use
         self._window = replace(query, window=use.window)
@@ -56,6 +58,8 @@ class Population:
             self.unselectable += 1
             return
         self.count += 1
+        if self._counts is not None:
+            self._counts.add(record)
         for reducer in self.reducers:
             reducer.step(record)
         if self._keeps:
@@ -80,4 +84,5 @@ class Population:
             window=str(self._use.window) if self._use.window else "",
             query=self.query.id,
             population=self.count,
+            series=self._counts.series if self._counts else (),
         )

@@ -11,6 +11,7 @@ from auditor.model.diagnostic import Diagnostic
 from auditor.model.evidence import QueryEnd
 from auditor.model.plan import PlannedEnvironment, PlannedQuery
 from auditor.model.policy import Form, Severity
+from auditor.model.provenance import Provenance
 from auditor.model.source import Address, Location
 from auditor.model.value import JSON
 from auditor.model.waiver import WaiverUse
@@ -58,6 +59,28 @@ class Violation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """A number that an expectation holds a field against: `value <= 10000`."""
+
+    path: str
+    operator: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """
+    What the buckets of a count hold in one field, in order of time: the instant that each begins at, and the number.
+
+    The newest thousand of them; `left_out` says how many older ones there are.
+    """
+
+    path: str
+    points: tuple[tuple[datetime, float], ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """
     How one expectation ended.
@@ -84,6 +107,8 @@ class Outcome:
     help: str = ""
     waived: int = 0
     waived_by: str | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    """What the numbers of a count are held against, where the expression says that with a number."""
 
     @property
     def is_waived(self) -> bool:
@@ -107,6 +132,8 @@ class Examined:
     window: str = ""
     query: str = ""
     population: int = 0
+    series: tuple[Series, ...] = ()
+    """Of a count, the numbers that the check reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +242,7 @@ class Report:
     """Whether the tenant was the built-in simulator."""
     waivers: tuple[WaiverUse, ...] = ()
     """The waivers of the checks that were judged, in the order of their file."""
+    provenance: Provenance = field(default_factory=Provenance)
 
     def count(self, status: Status) -> int:
         """Return how many verdicts have a status."""
