@@ -109,6 +109,7 @@ class _Compiler:
             id=self.id,
             title=check.title,
             description=check.description,
+            blind_spots=check.blind_spots,
             severity=severity,
             controls=check.controls,
             tags=check.tags,

@@ -339,6 +339,7 @@ def _identity(check: CompiledCheck) -> dict[str, Any]:
         "description": check.description,
         "controls": check.controls,
         "tags": check.tags,
+        "blind_spots": check.blind_spots,
         "remediation": check.remediation,
         "references": check.references,
         "address": check.address,

@@ -253,9 +253,11 @@ class Check(Document):
     title: str
     description: str = ""
     """Why it matters."""
+    blind_spots: str = ""
+    """What can be wrong although the check passes."""
     severity: Severity = "medium"
     controls: dict[str, Many[str]] = {}
-    """Controls by framework: `soc2: [CC6.1]`."""
+    """Criteria by framework: `soc2: [CC6.1]`. See `auditor schema frameworks`."""
     tags: Many[str] = ()
     queries: Queries | None = None
     """Several queries that are joined: expectations name theirs in `over`, or see `{name: [...]}`."""

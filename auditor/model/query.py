@@ -97,6 +97,7 @@ class CompiledCheck:
     id: str
     title: str
     description: str
+    blind_spots: str = ""
     severity: Severity
     controls: Mapping[str, tuple[str, ...]]
     tags: tuple[str, ...]

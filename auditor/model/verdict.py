@@ -167,6 +167,8 @@ class Verdict:
     caveats: tuple[str, ...] = ()
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
+    blind_spots: str = ""
+    """What can be wrong although the check passes."""
     remediation: str = ""
     references: tuple[str, ...] = ()
     address: Address | None = None
@@ -215,6 +217,49 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Support:
+    """
+    A verdict that speaks to a criterion of a framework.
+
+    `verdict` is its name; `observed_days` is how much of the framework's period it rests on, in whole days: of
+    what was really read, not of what was asked for. What a tenant shows without a window is one day.
+    """
+
+    verdict: str
+    status: Status
+    observed_days: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """
+    One criterion of a framework with the verdicts that speak to it; `status` is None where no check does.
+
+    `title` is empty where a check names a criterion that the view does not list.
+    """
+
+    id: str
+    title: str
+    status: Status | None
+    support: tuple[Support, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameworkView:
+    """
+    The verdicts of a run by the criteria of a framework.
+
+    `scope` says which criteria are listed; `period_days` is the length of the period that an auditor asks about.
+    """
+
+    framework: str
+    title: str
+    scope: str
+    period_days: int
+    criteria: tuple[Criterion, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """
     A run as every report format sees it.
@@ -234,6 +279,8 @@ class Report:
     asked: tuple[Asked, ...] = ()
     variables: tuple[VariableUse, ...] = ()
     problems: tuple[Diagnostic, ...] = ()
+    frameworks: tuple[FrameworkView, ...] = ()
+    """The views that were asked for."""
     exit_code: int = 0
     exit_reason: str = ""
     given: tuple[str, ...] = ()

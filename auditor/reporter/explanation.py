@@ -53,6 +53,7 @@ def render(explanation: Explanation, *, width: int, color: bool) -> str:
 def _about(check: CompiledCheck) -> Iterator[Fact]:
     yield "severity", check.severity
     yield "why", one_line(check.description)
+    yield "blind spots", one_line(check.blind_spots)
     for framework, controls in check.controls.items():
         yield "controls", f"{framework}: {', '.join(controls)}"
     yield "tags", ", ".join(check.tags)
