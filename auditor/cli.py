@@ -188,6 +188,22 @@ _planning = _shared(
 )
 
 
+_selection = _shared(
+    click.option(
+        "--check", "checks", metavar="ID", multiple=True, help="Only this check, or PACK/ID; repeatable."
+    ),
+    click.option(
+        "--tag", "tags", metavar="TAG", multiple=True, help="Only checks with this tag; repeatable."
+    ),
+    click.option(
+        "--control",
+        "controls",
+        metavar="FRAMEWORK[:ID]",
+        multiple=True,
+        help="Only checks with this control, such as soc2:CC6.1; repeatable.",
+    ),
+)
+
 _simulated = _shared(
     click.option("--seed", default=1, show_default=True, help="Seed of the simulated tenant."),
     click.option("--events", default=5_000, show_default=True, help="Events of its last 30 days."),
@@ -378,6 +394,7 @@ def _lines(*, interactive: bool) -> Iterator[str]:
 
 @main.command()
 @_policies
+@_selection
 @_planning
 @click.option("--out", metavar="FILE", help="Write the plan to a file, as JSON.")
 @click.option("--probe", is_flag=True, help="Ask for one page of each query, to tell what all of them take.")
@@ -437,6 +454,7 @@ def explain(name: str, **options: Any) -> int:
 
 @main.command()
 @_policies
+@_selection
 @_planning
 def graph(**options: Any) -> int:
     """Draw which checks rest on which queries (Mermaid)."""
@@ -451,6 +469,7 @@ def graph(**options: Any) -> int:
 
 @main.command()
 @_policies
+@_selection
 @_planning
 @click.option("--simulate", is_flag=True, help="Ask the built-in simulator instead of a tenant.")
 @_simulated
@@ -478,6 +497,11 @@ def graph(**options: Any) -> int:
     default="low",
     show_default=True,
     help="Least severity of a failed check that gives exit code 2.",
+)
+@click.option(
+    "--soft-fail",
+    is_flag=True,
+    help="Exit 0 where checks failed; what could not be done or decided is 1 as always.",
 )
 @_json
 def check(

@@ -203,7 +203,7 @@ def test_each_environment_is_asked_for_itself():
 def test_an_excluded_check_asks_for_nothing():
     made = plan(packs=(pack_of(policy_file({"a": {}, "b": {}}), excluded={"b": "because"}),))
     assert asked_by(made) == {"prod/activities/1": ["a"]}
-    assert made.skipped == {"prod/pack/b": "because"}
+    assert made.skipped == {"prod/pack/b": "Excluded by the project: because"}
     assert made.checks == ("prod/pack/a", "prod/pack/b")
 
 

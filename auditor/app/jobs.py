@@ -57,7 +57,12 @@ class Job:
     max_duration: str | None = None
     """A duration after which no further request is sent."""
     reports: Sequence[str] = ()
+    checks: Sequence[str] = ()
+    """With `tags` and `controls`, which checks it is about: see `auditor.app.selection`."""
+    tags: Sequence[str] = ()
+    controls: Sequence[str] = ()
     fail_on: Severity = "low"
+    soft_fail: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +165,12 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
     prepared = validate(job, choose=not job.records, tenant=tenant)
     if prepared.value is None:
         return Checked(None, prepared.diagnostics)
-    project, program = prepared.value.project, prepared.value.program
-    problems = list(prepared.diagnostics)
+    from auditor.app.selection import Selection
+
+    project = prepared.value.project
+    selection = Selection(checks=job.checks, tags=job.tags, controls=job.controls)
+    selected = selection.apply(prepared.value.program)
+    problems = [*prepared.diagnostics, *selected.diagnostics]
     given = config.read_records(list(job.records), project.catalogue) if job.records else None
     if given is not None:
         problems += given.diagnostics
@@ -169,7 +178,8 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
     problems += as_of.diagnostics
     counted = counts_of(job)
     problems += counted.diagnostics
-    if as_of.value is None or any(problem.level is Level.ERROR for problem in problems):
+    program = selected.value
+    if program is None or as_of.value is None or any(problem.level is Level.ERROR for problem in problems):
         return Checked(None, tuple(problems))
     from auditor import planner
 
@@ -211,6 +221,9 @@ def _inputs(job: Job, project: Project, counts: tuple[Count, ...]) -> Inputs:
         pushdown=job.pushdown,
         merge=job.merge,
         counts=counts,
+        checks=tuple(job.checks),
+        tags=tuple(job.tags),
+        controls=tuple(job.controls),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,6 +12,7 @@ from datetime import datetime
 from auditor import __version__, config, fetcher, scim
 from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
+from auditor.app.gate import Gate
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
 from auditor.app.provenance import provenance
 from auditor.app.saved import saved_plan
@@ -20,7 +21,6 @@ from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.instant import Duration
-from auditor.model.policy import SEVERITIES, Severity
 from auditor.model.project import Project
 from auditor.model.provenance import Provenance
 from auditor.model.query import Program
@@ -47,7 +47,7 @@ def check(job: Job, on_event: Callable[[Page | QueryEnd], None] = lambda _: None
     if not problems:
         return report
     report = replace(report, problems=(*report.problems, *problems))
-    code, reason = _conclude(report.verdicts, report.problems, job.fail_on)
+    code, reason = _gate(job).conclude(report.verdicts, report.problems, report.waivers)
     return replace(report, exit_code=code, exit_reason=reason)
 
 
@@ -143,7 +143,7 @@ class _Run:
         return fetcher.fetch(made, project.catalogue, environments, settings)
 
     def concluded(self, verdicts: tuple[Verdict, ...], problems: tuple[Diagnostic, ...]) -> Report:
-        code, reason = _conclude(verdicts, problems, self.job.fail_on)
+        code, reason = _gate(self.job).conclude(verdicts, problems)
         made = self.planned.plan if self.planned else None
         return Report(
             tool_version=__version__,
@@ -195,7 +195,7 @@ def _located(verdict: Verdict, project: Project) -> Verdict:
 
 def _variables(program: Program) -> tuple[VariableUse, ...]:
     used = {}
-    for compiled in program.checks:
+    for compiled in (check for check in program.checks if check.excluded is None):
         for name, value in compiled.values.items():
             use = VariableUse(
                 environment=compiled.environment,
@@ -209,30 +209,8 @@ def _variables(program: Program) -> tuple[VariableUse, ...]:
     return tuple(used[key] for key in sorted(used))
 
 
-def _conclude(
-    verdicts: Sequence[Verdict], problems: Sequence[Diagnostic], fail_on: Severity
-) -> tuple[int, str]:
-    """Return exit code and the reason for it: 1 for a job that could not be done beats 2 for a finding."""
-    mistakes = sum(problem.level is Level.ERROR for problem in problems)
-    if mistakes:
-        return 1, f"{_number(mistakes, 'mistake')} must be mended first"
-    errors = sum(verdict.status is Status.ERROR for verdict in verdicts)
-    if errors:
-        return 1, f"{_number(errors, 'check')} could not be decided"
-    if not verdicts:
-        return 1, "no check was selected"
-    threshold = SEVERITIES.index(fail_on)
-    failed = [v for v in verdicts if v.status is Status.FAIL]
-    grave = sum(SEVERITIES.index(verdict.severity) >= threshold for verdict in failed)
-    if grave:
-        return 2, f"{_number(grave, 'check')} failed at or above --fail-on {fail_on}"
-    if failed:
-        return 0, f"{_number(len(failed), 'check')} failed, all below --fail-on {fail_on}"
-    return 0, "every check passed or was skipped"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _gate(job: Job) -> Gate:
+    return Gate(fail_on=job.fail_on, soft_fail=job.soft_fail)
 
 
 def _max_duration(job: Job) -> Checked[float]:

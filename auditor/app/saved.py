@@ -39,6 +39,9 @@ class SavedPlan:
             "--pushdown": job.pushdown != "documented",
             "--no-merge": not job.merge,
             "--stats": job.stats,
+            "--check": job.checks,
+            "--tag": job.tags,
+            "--control": job.controls,
         }
         inputs = self.document["inputs"]
         again = replace(
@@ -50,6 +53,9 @@ class SavedPlan:
             merge=inputs["merge"],
             counts=tuple(_count(given) for given in inputs["counts"]),
             as_of=self.document["as_of"],
+            checks=tuple(inputs["checks"]),
+            tags=tuple(inputs["tags"]),
+            controls=tuple(inputs["controls"]),
         )
         problems = tuple(
             self._problem(

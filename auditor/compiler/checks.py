@@ -120,7 +120,9 @@ class _Compiler:
             references=check.references,
             values={name: values[name] for name in sorted(self.file.locals.traced(self.used))},
             address=self.address,
-            excluded=pack.excluded.get(self.id),
+            excluded=f"Excluded by the project: {reason}"
+            if (reason := pack.excluded.get(self.id)) is not None
+            else None,
         )
         return Checked(compiled_check, problems)
 

@@ -352,7 +352,7 @@ def _excluded(check: CompiledCheck) -> Verdict:
         severity=check.severity,
         status=Status.SKIP,
         code="policy.excluded",
-        reason=f"Excluded by the project: {check.excluded}",
+        reason=check.excluded or "",
         examined=tuple(
             Examined(name=name, resource=query.resource, where=query.where)
             for name, query in check.queries.items()

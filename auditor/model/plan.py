@@ -129,6 +129,10 @@ class Inputs:
     pushdown: Pushdown = "documented"
     merge: bool = True
     counts: tuple[Count, ...] = ()
+    checks: tuple[str, ...] = ()
+    """What selects checks: see `auditor check --help` on `--check`, `--tag` and `--control`."""
+    tags: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,9 @@ def to_document(plan: Plan) -> dict[str, Any]:
                 }
                 for count in plan.inputs.counts
             ],
+            "checks": list(plan.inputs.checks),
+            "tags": list(plan.inputs.tags),
+            "controls": list(plan.inputs.controls),
         },
     }
 

@@ -44,8 +44,9 @@ def render(plan: Plan, *, width: int, color: bool, probed: bool = False) -> str:
                 page.put(one_line(f"{text} of {probe.resource}"), head=f"  {probe.id}  ")
     if plan.skipped:
         page.section("Skipped")
-        for check, reason in plan.skipped.items():
-            page.put(one_line(f"{check}: {reason}"), head="  ")
+        for reason in dict.fromkeys(plan.skipped.values()):
+            names = ", ".join(name for name, own in plan.skipped.items() if own == reason)
+            page.put(one_line(f"{reason.removesuffix('.')}: {names}"), head="  ")
     page.blank()
     asked = "First pages alone have been asked." if probed else "Nothing has been asked yet."
     page.put(f"{_summary(plan)} {asked}", "bold")

@@ -87,17 +87,19 @@ def _run_line(report: Report) -> str:
 
 
 def _put_verdict(page: Page, verdict: Verdict, reasons: set[tuple[str, str]]) -> None:
-    """Write one verdict; an error for a reason that was told before (*reasons*) is not told again."""
+    """Write one verdict; of an error or a skip, a reason that was told before (*reasons*) is not told again."""
     label = " · no occurrences" if wording.no_occurrences(verdict) else ""
     page.put(
         f"{one_line(verdict.check)} · {wording.examined(verdict)}{label}",
         head=f"  {verdict.status.name:5}  {verdict.severity:8}  ",
         head_style=_STATUS_STYLES[verdict.status],
     )
+    why = (verdict.code, verdict.reason)
+    if verdict.status is Status.SKIP and why in reasons:
+        return
     page.put(one_line(verdict.title), "dim", head=f"{'':19}")
     if verdict.status is Status.PASS:
         return
-    why = (verdict.code, verdict.reason)
     if verdict.status is Status.ERROR and why in reasons and not verdict.exceptions:
         page.facts((("reason", f"as above [{verdict.code}]"),))
     else:
