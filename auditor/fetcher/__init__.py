@@ -40,6 +40,7 @@ async def fetch(
     async with Session(
         clock=settings.clock,
         user_agent=settings.user_agent,
+        concealed=settings.concealed,
         transport=settings.transport,
         attempts=settings.attempts,
         first_wait_s=settings.first_wait_s,
@@ -84,10 +85,12 @@ class _Reader:
         self.settings = settings
         self.session = session
         self.tokens = {
-            name: Tokens(environment, session, settings.clock) for name, environment in environments.items()
+            name: Tokens(environment, session, settings.clock, settings.concealed)
+            for name, environment in environments.items()
         }
         self.pacers: dict[str, Pacer] = {}
         self.page_sizes: dict[str, int] = {}
+        self.told: set[str] = set()
         self.places = Places(settings.concurrency)
         self.bounds = Bounds(settings.max_requests, settings.max_duration_s)
         self.found: asyncio.Queue[Page | QueryEnd | None] = asyncio.Queue()
@@ -146,6 +149,7 @@ class _Reader:
             bounds=self.bounds,
             page_sizes=self.page_sizes,
             places=self.places,
+            told=self.told,
             hand_over=hand_over or self._hand_over,
         )
 

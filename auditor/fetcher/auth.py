@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -14,10 +15,12 @@ from authlib.oauth2.auth import ClientAuth
 
 from auditor.fetcher.failures import FetchError, described, quoted
 from auditor.fetcher.secrets import fetched_secret
-from auditor.fetcher.session import Request, Response, Session
+from auditor.fetcher.session import MAX_SKEW_S, Request, Response, Session
 from auditor.model.environment import Credentials, Environment
-from auditor.model.secret import Secret
+from auditor.model.secret import Concealed, Secret
 from auditor.model.value import JSON
+
+_log = logging.getLogger(__name__)
 
 EARLY: Final = timedelta(seconds=60)
 """A token is renewed this long before it expires, so that it does not expire on its way."""
@@ -34,18 +37,24 @@ class Tokens:
     refused, no other is asked for: the answer would be the same, and who keeps on trying may be locked out.
     """
 
-    def __init__(self, environment: Environment, session: Session, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        session: Session,
+        clock: Callable[[], datetime],
+        concealed: Concealed,
+    ) -> None:
         self._environment = environment
         self._session = session
         self._clock = clock
+        self._concealed = concealed
         self._lock = asyncio.Lock()
         self._token: Secret | None = None
         self._renew_at: datetime | None = None
         self._failed: FetchError | None = None
         self._secret: Secret | None = None
-        self._concealed: set[str] = set()
         if environment.credentials and isinstance(environment.credentials.client_secret, Secret):
-            self._concealed.update(_spellings(environment.credentials, environment.credentials.client_secret))
+            self._learn(environment.credentials, environment.credentials.client_secret)
 
     async def token(self, *, not_this: Secret | None = None) -> Secret:
         """
@@ -70,11 +79,9 @@ class Tokens:
                     raise
             return self._token
 
-    def conceal(self, text: str) -> str:
-        """Return a text without the client's secret and its tokens, which a server may have repeated."""
-        for secret in sorted(self._concealed, key=len, reverse=True):
-            text = text.replace(secret, "(concealed)")
-        return text
+    def _learn(self, credentials: Credentials, secret: Secret) -> None:
+        for text in _spellings(credentials, secret):
+            self._concealed.learn(text)
 
     async def _ask(self) -> Secret:
         environment, credentials = self._environment, self._environment.credentials
@@ -82,7 +89,7 @@ class Tokens:
             raise missing_credentials(environment)
         if self._secret is None:
             self._secret = await fetched_secret(credentials.client_secret)
-            self._concealed.update(_spellings(credentials, self._secret))
+            self._learn(credentials, self._secret)
         asked_at = self._clock()
         url, headers, body = _proven(
             credentials,
@@ -95,7 +102,8 @@ class Tokens:
             case {"access_token": str(token)} if _BEARER.fullmatch(token):
                 lifetime = _lifetime(response.document)
                 self._renew_at = asked_at + lifetime - min(EARLY, lifetime / 2)
-                self._concealed.add(token)
+                self._concealed.learn(token)
+                _log.debug("%s: new token from %s", environment.name, environment.auth_url)
                 return Secret(token)
         raise _no_token(response, credentials)
 
@@ -138,7 +146,7 @@ def _no_token(response: Response, credentials: Credentials) -> FetchError:
     if response.status in (400, 401, 403):
         return FetchError(
             "credentials.refused",
-            f"The token endpoint refused the worker application (status {response.status}).{told}",
+            f"The token endpoint refused the worker application (status {response.status}).{told}{_clocks(response)}",
             "Check client id, client secret, the worker application's environment id and its token endpoint "
             f"authentication method (now {credentials.auth_method}).",
         )
@@ -151,13 +159,17 @@ def _no_token(response: Response, credentials: Credentials) -> FetchError:
     )
 
 
+def _clocks(response: Response) -> str:
+    """Return what a signed assertion may be refused for: it is good for some minutes of PingOne's clock only."""
+    skew_s = response.clock_skew_s or 0
+    return f" Its clock and ours are {abs(skew_s):,.0f} s apart." if abs(skew_s) > MAX_SKEW_S else ""
+
+
 def _spellings(credentials: Credentials, client_secret: Secret) -> Iterator[str]:
     """Yield what must not be shown, in every form in which it is sent; a key of several lines by line."""
     secret = client_secret.reveal()
     pair = f"{quote_plus(credentials.client_id)}:{quote_plus(secret)}"
-    for text in (*secret.splitlines(), quote_plus(secret), b64encode(pair.encode()).decode()):
-        if len(text) > 3:
-            yield text
+    yield from (*secret.splitlines(), quote_plus(secret), b64encode(pair.encode()).decode())
 
 
 def bearer(token: Secret) -> dict[str, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -18,7 +19,7 @@ from auditor.fetcher.holders import Holders
 from auditor.fetcher.limits import Bounds, Pacer
 from auditor.fetcher.paging import Walk, endless
 from auditor.fetcher.progress import Progress
-from auditor.fetcher.session import Request, Response, Session
+from auditor.fetcher.session import MAX_SKEW_S, Request, Response, Session
 from auditor.fetcher.settings import Settings
 from auditor.fetcher.slicing import DEEPEST, Places, can_cut, cut, is_dense
 from auditor.model.environment import Environment
@@ -27,9 +28,15 @@ from auditor.model.instant import Window, format_instant
 from auditor.model.plan import PlannedQuery, belongs, coverage
 from auditor.model.resource import PostForm, ResourceKind
 from auditor.model.secret import Secret
+from auditor.model.value import JSON
+
+_log = logging.getLogger(__name__)
 
 MAX_BARREN: Final = 1_000
 """Pages in a row without a new record. A server that searches a long log for rare events may send many."""
+
+LATE: Final = 5
+"""How many settling times of what is newest are read once more."""
 
 MAX_REASON: Final = 2_000
 """Characters that are kept of what a server says."""
@@ -40,8 +47,8 @@ class Reading:
     """
     The reading of one query.
 
-    `pacer`, `bounds`, `places` and `page_sizes`, the largest by kind as far as an endpoint named it, are shared with
-    other queries; `hand_over` is given every page.
+    `pacer`, `bounds`, `places`, `told`, what was warned of already, and `page_sizes`, the largest by kind as far as
+    an endpoint named it, are shared with other queries; `hand_over` is given every page.
     """
 
     query: PlannedQuery
@@ -54,6 +61,7 @@ class Reading:
     bounds: Bounds
     page_sizes: dict[str, int]
     places: Places
+    told: set[str]
     hand_over: Callable[[Page], Awaitable[None]]
     holders: Holders | None = None
     """Those of whose collections the answer is made up, where there is more than one."""
@@ -62,6 +70,7 @@ class Reading:
     _parts: list[Part] = field(init=False, default_factory=list)
     """What makes up the answer: a part for each filter and slice that was read to its end."""
     _started: datetime | None = field(init=False, default=None)
+    _newest_asked_at: datetime | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self._ledger = Ledger(self.query, self.kind)
@@ -123,6 +132,7 @@ class Reading:
             requests=progress.effort.requests,
             retries=progress.effort.retries,
             waited_s=progress.effort.waited_s,
+            clock_skew_s=progress.clock_skew_s,
             correlation_ids=tuple(progress.correlation_ids),
             warnings=(*remarks, *progress.warnings),
         )
@@ -135,7 +145,7 @@ class Reading:
         return sum(counts) if counts and one_filter else None
 
     def _shown(self, reason: str) -> str:
-        return self.tokens.conceal(reason)[:MAX_REASON]
+        return self.settings.concealed(reason)[:MAX_REASON]
 
     # Which pages
 
@@ -151,13 +161,14 @@ class Reading:
                 for text in filters
                 for window in slices
             )
+            await self._read_late(filters, holders)
         except FilterRefusedError as error:
             self._progress.refused += 1
             if not instead:
                 raise
-            self._progress.warnings.append(
-                f"{self._shown(error.failure.reason)} Another filter was asked instead."
-            )
+            told = f"{self._shown(error.failure.reason)} Another filter was asked instead."
+            _log.warning("%s: %s", self.query.id, told)
+            self._progress.warnings.append(told)
             return await self._read_by(*instead)
         assurance, remarks = self._ledger.close(self._parts)
         return self._end(assurance=assurance, remarks=remarks)
@@ -180,12 +191,28 @@ class Reading:
             except FetchError as error:
                 raise self.holders.explained(error) if self.holders else error from None
         if pieces:
+            _log.debug("%s: %s is read in %d pieces", self.query.id, part.window, len(pieces))
             await self._read_parts(
                 Part(filter=part.filter, window=window, holder=part.holder, depth=part.depth + 1)
                 for window in pieces
             )
         else:
             self._parts.append(part)
+
+    async def _read_late(self, filters: Iterable[str], holders: Iterable[Mapping[str, JSON] | None]) -> None:
+        """Read what is newest once more, if so long has passed since that a late record may have come meanwhile."""
+        window, asked_at = self.query.window, self._newest_asked_at
+        if window is None or asked_at is None or self.kind.settled(self.settings.clock()) < asked_at:
+            return
+        late = asked_at - self.kind.settled(asked_at)
+        newest = Window(max(window.start, window.end - LATE * late), window.end)
+        if not late or newest.end + LATE * late < asked_at:
+            return
+        _log.debug("%s: %s is read once more", self.query.id, newest)
+        for holder in holders:
+            for text in filters:
+                async with self.places:
+                    await self._walk_along(Part(filter=text, window=newest, holder=holder, depth=DEEPEST))
 
     async def _walk_along(self, part: Part) -> tuple[Window, ...]:
         """Read the pages of a part, and return the pieces to read instead; none where it is at its end."""
@@ -250,7 +277,11 @@ class Reading:
         if response.status == 401:
             token = await self.tokens.token(not_this=token)
             response = await self._send_as(token, window, request)
-        self._progress.note(response, self.tokens.conceal)
+        warning = self._progress.note(response, self.kind.kind, self.settings.concealed)
+        if warning is not None and warning not in self.told:
+            self.told.add(warning)
+            _log.warning("%s", warning)
+        self._check_clock(window, response.clock_skew_s)
         return response
 
     async def _send_as(self, token: Secret, window: Window | None, request: Request) -> Response:
@@ -270,8 +301,32 @@ class Reading:
 
     def _admit(self, window: Window | None) -> None:
         """Let a request be sent if nothing is against it at this moment."""
+        if (
+            self._newest_asked_at is None
+            and window
+            and self.query.window
+            and window.end == self.query.window.end
+        ):
+            self._newest_asked_at = self.settings.clock()
         self._check_coverage(window)
         self.bounds.spend()
+
+    def _check_clock(self, window: Window | None, skew_s: float | None) -> None:
+        """Refuse what a slice would not be by PingOne's clock: ours may say that events are there which are not."""
+        if window is None or skew_s is None or abs(skew_s) <= MAX_SKEW_S:
+            return
+        ours = self.settings.clock()
+        theirs = ours + timedelta(seconds=skew_s)
+        held = coverage(window, self.kind, theirs)
+        unsettled = self.kind.settled(theirs) < window.end <= self.kind.settled(ours)
+        if (held is None or held.covered) and not unsettled:
+            return
+        raise FetchError(
+            "evidence.clock",
+            f"PingOne's clock says {format_instant(theirs)} and ours {format_instant(ours)}: they are"
+            f" {abs(skew_s):,.0f} s apart, and by PingOne's the window {window} can not be read completely.",
+            "Set the clock of this machine (NTP), then run again.",
+        )
 
     def _check_coverage(self, window: Window | None) -> None:
         """Judge a slice at the moment when it is asked for; what has aged out meanwhile is gone."""

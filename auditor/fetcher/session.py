@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import ssl
@@ -19,7 +20,10 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from auditor.fetcher.failures import FetchError, described, quoted
 from auditor.fetcher.limits import Pacer
+from auditor.model.secret import Concealed
 from auditor.model.value import JSON, parse_json
+
+_log = logging.getLogger(__name__)
 
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 """Statuses worth repeating (PingOne "Retries: Best practice for managing transient API errors")."""
@@ -32,6 +36,9 @@ MAX_WAIT_S: Final = 300.0
 
 PATIENCE: Final = 10
 """An answer may take this many times the timeout, which alone would let it trickle for ever."""
+
+MAX_SKEW_S: Final = 60.0
+"""How far apart two clocks may be; that much less than two minutes events have had time to settle."""
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts that no proxy is asked for: what runs on this machine is the simulator."""
@@ -55,6 +62,8 @@ class Response:
     """Names in lower case."""
     body: bytes
     document: JSON = None
+    clock_skew_s: float | None = None
+    """By how many seconds the server's clock was ahead of ours; None where it did not tell (`Date`)."""
 
     @property
     def content_type(self) -> str:
@@ -100,6 +109,7 @@ class Session:
 
     clock: Callable[[], datetime]
     user_agent: str
+    concealed: Concealed
     transport: httpx.AsyncBaseTransport | None = None
     attempts: int = 6
     first_wait_s: float = 0.5
@@ -171,6 +181,9 @@ class Session:
             except _RepeatableError as error:
                 if error.failure.code == "query.rate-limited":
                     pacer.slow_down(sent_at)
+                reason = self.concealed(error.failure.reason)
+                wait = f" It asks to wait {error.wait_s:,.0f} s." if error.wait_s else ""
+                _log.info("%s%s Try %d of %d.", reason, wait, tries, self.attempts)
                 if error.wait_s <= MAX_WAIT_S:
                     pacer.hold(error.wait_s)
                 raise
@@ -186,7 +199,10 @@ class Session:
             raise error.after(tries) from None
 
     async def _once(self, request: Request, headers: Mapping[str, str]) -> Response:
-        host = httpx.URL(request.url).host
+        url = httpx.URL(request.url)
+        host = url.host
+        time = asyncio.get_running_loop().time
+        asked_at = time()
         try:
             async with (
                 asyncio.timeout(self.timeout_s * PATIENCE),
@@ -204,10 +220,21 @@ class Session:
             headers={name.lower(): value for name, value in answer.headers.items()},
             body=body,
             document=_document(answer, body, host) if answer.status_code == 200 else None,
+            clock_skew_s=self._skew_s(answer.headers.get("date", ""), time() - asked_at),
         )
+        # Without the parameters: a filter may name persons, and a cursor is nobody's business.
+        _log.debug("%s %s: %d, %d bytes", request.method, url.path, response.status, len(body))
         if response.status in RETRIED:
             raise _later(response, host, self._retry_after(response))
         return response
+
+    def _skew_s(self, date: str, took_s: float) -> float | None:
+        """Return by how much a `Date` (RFC 9110, section 6.6.1) lies outside of the time that an answer took."""
+        told = _http_date(date)
+        if told is None:
+            return None
+        ahead_s = (told - self.clock()).total_seconds()
+        return 0 if -1 - took_s <= ahead_s <= 0 else ahead_s  # it has no parts of seconds
 
     def _retry_after(self, response: Response) -> float:
         """Return the seconds that `Retry-After` asks to wait (RFC 9110, section 10.2.3), 0 without it."""

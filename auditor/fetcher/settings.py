@@ -8,6 +8,8 @@ from datetime import datetime
 
 import httpx
 
+from auditor.model.secret import Concealed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -31,3 +33,5 @@ class Settings:
     max_requests: int | None = None
     max_duration_s: float | None = None
     transport: httpx.AsyncBaseTransport | None = None
+    concealed: Concealed = field(default_factory=Concealed)
+    """Learns every secret and token of the run."""

@@ -60,6 +60,8 @@ class QueryEnd:
     retries: int = 0
     waited_s: float = 0
     elapsed_s: float = 0
+    clock_skew_s: float | None = None
+    """By how many seconds PingOne's clock was ahead of ours, where it told; 0 where no more than an answer took."""
     correlation_ids: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     """What did not spoil the answer and should be known, such as a deprecation header."""

@@ -8,6 +8,7 @@ Schema `schemas/resource.schema.json` is exported from them. No stage knows an e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -311,7 +312,10 @@ class ResourceKind(Document):
     window: WindowRule | None = None
     """Absent: the endpoint answers what is there now."""
     settling: DurationText | None = None
-    """How late a record may still appear; `window: hot` ends that long before now."""
+    """
+    How late a record may still appear; `window: hot` ends that long before now. Where reading takes longer, what
+    is newest is read once more at the end.
+    """
     retention: Retention | None = None
     buckets: Buckets | None = None
     options: dict[str, Option] = {}
@@ -351,6 +355,10 @@ class ResourceKind(Document):
             return None
         canonical = name if name in self.filter.attributes else self.filter.canonical(name)
         return (canonical, self.filter.attributes[canonical]) if canonical else None
+
+    def settled(self, now: datetime) -> datetime:
+        """Return the instant before which no record appears any more."""
+        return now if self.settling is None else Duration.parse(self.settling).before(now)
 
 
 Catalogue = Mapping[str, ResourceKind]

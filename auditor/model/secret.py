@@ -46,3 +46,29 @@ class Secret:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Secret:
         return self
+
+
+class Concealed:
+    """
+    What must not be shown, in every spelling in which it is sent, as it becomes known in the course of a run.
+
+    A call gives a text without it: a server may repeat what it was sent.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+
+    def learn(self, text: str) -> None:
+        """Conceal a text from now on, if it is long enough not to stand in every other word."""
+        if len(text) > 3 and text not in self._texts:
+            # The longest first: one may be a part of another.
+            self._texts = sorted([*self._texts, text], key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """Return a text without anything that is to be concealed."""
+        for secret in self._texts:
+            text = text.replace(secret, "(concealed)")
+        return text
+
+    def __repr__(self) -> str:
+        return f"Concealed({len(self._texts)})"

@@ -16,7 +16,7 @@ from auditor.model.plan import PlannedQuery, Use, coverage
 from auditor.model.query import CompiledQuery
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.planner.merging import EVERYTHING, Demand, Shared
-from auditor.planner.windows import bucket_length, settled
+from auditor.planner.windows import bucket_length
 
 MAX_URL: Final = 6_000
 """Bytes of path and query of the longest URL: PingOne's platform limits name 6 KB for all headers together."""
@@ -327,7 +327,7 @@ def _periods(window: Window, length: Duration) -> int:
 
 def _unsettled(kind: ResourceKind, window: Window | None, as_of: datetime) -> tuple[str, ...]:
     """Return what has to be said of a window whose newest records may not have appeared yet."""
-    if window is None or kind.buckets is not None or window.end <= settled(kind, as_of):
+    if window is None or kind.buckets is not None or window.end <= kind.settled(as_of):
         return ()
     late = f"Records may appear up to {kind.settling} late, so the newest of the window may be missing"
     return (f"{late}; window: hot ends before them.",)

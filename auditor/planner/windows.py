@@ -87,11 +87,6 @@ def narrowed(window: Window | None, where: scim.Filter, kind: ResourceKind) -> W
     return Window(start, end) if start < end else window
 
 
-def settled(kind: ResourceKind, as_of: datetime) -> datetime:
-    """Return the instant before which no record of a kind appears any more."""
-    return as_of if kind.settling is None else Duration.parse(kind.settling).before(as_of)
-
-
 def _asked(request: WindowRequest, kind: ResourceKind, as_of: datetime, *, settles: bool) -> Window:
     """Return a window as it was asked for, before buckets cut it."""
     if request.last is not None:
@@ -102,7 +97,7 @@ def _asked(request: WindowRequest, kind: ResourceKind, as_of: datetime, *, settl
     if kind.retention is None:
         raise ValueError(f"{kind.kind} has no hot span")
     start = HOT_MARGIN.after(Duration.parse(kind.retention.hot).before(as_of))
-    return Window(start, settled(kind, as_of) if settles else as_of)
+    return Window(start, kind.settled(as_of) if settles else as_of)
 
 
 def _aligned(request: WindowRequest, length: Duration, as_of: datetime) -> Window:

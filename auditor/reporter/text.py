@@ -56,11 +56,15 @@ def render(report: Report, *, width: int, color: bool) -> str:
             page.put(caveat, "dim", head=f"  {'caveat':15}  ")
     if report.asked:
         page.section("Queries")
+        warned: set[wording.Fact] = set()  # what several queries on one endpoint were told is told once
         for asked in report.asked:
             (_, what), *rest = wording.query(asked)
             page.put(what, head="  ")
             complete = asked.end is not None and asked.end.complete
-            page.facts(fact for fact in rest if not (complete and fact[0] == "correlation"))
+            page.facts(
+                fact for fact in rest if fact not in warned and not (complete and fact[0] == "correlation")
+            )
+            warned |= {fact for fact in rest if fact[0] == "warning"}
     if report.variables:
         page.section("Variables")
         for variable in report.variables:
