@@ -23,6 +23,7 @@ from auditor.evaluator.judging import (
     unread,
 )
 from auditor.evaluator.populations import Population
+from auditor.evaluator.privacy import Personal, Redaction
 from auditor.evaluator.reducers import Every, Finding, Reducer, Subject, Together, Undecided, Whole, number
 from auditor.jmes.tree import Literal
 from auditor.model.evidence import Page, QueryEnd
@@ -97,6 +98,7 @@ class _Run:
         self.populations = populations
         self.plan = plan
         self.bound: dict[str, Value] = {}
+        self.bound_personal: tuple[str, ...] = ()
         self.types = {name: types[population.kind.kind] for name, population in populations.items()}
         # What is bound is known only when all records are there; everything else takes them as they come.
         self.reducers: dict[int, Reducer] = {}
@@ -117,14 +119,16 @@ class _Run:
             given = record if expectation.form == "every" else jmes.list_of(record)
         expression = _compiled(expectation.expression, values, given, self.plan)
         item = given if expectation.form in ("every", "that") else record
-        subject = self._subject(expectation, values, item)
+        subject = self._subject(expectation, values, item, expression)
         if expectation.over is None:
             return Together(expression, subject, expectation.on_missing, self._lists())
         if expectation.form == "every":
             return Every(expression, subject, expectation.on_missing)
         return Whole(expectation.form, expression, subject, expectation.on_missing)
 
-    def _subject(self, expectation: CompiledExpectation, values: Values, item: jmes.Type) -> Subject:
+    def _subject(
+        self, expectation: CompiledExpectation, values: Values, item: jmes.Type, expression: jmes.Expression
+    ) -> Subject:
         template = None
         if expectation.message is not None:
             template = jmes.Template.parse(
@@ -134,7 +138,20 @@ class _Run:
                 see=lambda node, _: jmes.check(node, item, warns_of_missing=False).node,
             )
         default = DEFAULT_MESSAGES[expectation.form].format(expectation.expression)
-        return Subject(self.check.name, self._kind(expectation), template, default)
+        kind = self._kind(expectation)
+        paths = self._joined_personal() if expectation.over is None else kind.personal
+        made = expression.node if expectation.form in ("none", "some") else None
+        kinds = [population.kind for population in self.populations.values()]
+        redaction = Redaction(Personal(tuple(paths), self.bound_personal), made, kinds)
+        return Subject(self.check.name, kind, template, default, redaction)
+
+    def _joined_personal(self) -> tuple[str, ...]:
+        """Return the personal fields of all records, as expressions over all queries see them."""
+        return tuple(
+            f"{name}.{path}"
+            for name, population in self.populations.items()
+            for path in population.kind.personal
+        )
 
     def _kind(self, expectation: CompiledExpectation) -> ResourceKind:
         """Return the kind of the records that an expectation is about; of several, of the first."""
@@ -146,7 +163,10 @@ class _Run:
     def _lists(self) -> dict[str, list[JSON]]:
         """Return the records of each query in order, as joins see them."""
         return {
-            name: sorted(population.records, key=Subject(self.check.name, population.kind, None, "").key)
+            name: sorted(
+                population.records,
+                key=Subject(self.check.name, population.kind, None, "", Redaction(Personal())).key,
+            )
             for name, population in self.populations.items()
         }
 
@@ -176,6 +196,8 @@ class _Run:
                 reason = f"bind.{name} gives null, and nothing can be compared with that."
                 return Judgement(Status.ERROR, "policy.undecided", reason, _DECIDE_BIND)
             values[f"bind.{name}"] = Value(found, _is_sensitive(expression.node), "bind")
+            if Personal(self._joined_personal()).touches(expression.node):
+                self.bound_personal += (f"bind.{name}",)
         self.bound = {name: values[f"bind.{name}"] for name in self.check.bind}
         return values
 
@@ -218,6 +240,7 @@ class _Run:
             undecided=max(outcome.undecided for outcome in outcomes),
             outcomes=outcomes,
             bound={name: value.json for name, value in self.bound.items() if not value.sensitive},
+            bound_personal=tuple(name.removeprefix("bind.") for name in self.bound_personal),
             examined=tuple(population.examined for population in self.populations.values()),
             caveats=tuple(dict.fromkeys(self._caveats(own_ends))),
             elapsed_s=sum(end.elapsed_s for end in own_ends.values()),

@@ -16,11 +16,12 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from auditor import jmes, scim
+from auditor.evaluator.privacy import Personal, Redaction
 from auditor.model.instant import parse_instant
 from auditor.model.policy import Form, OnMissing
 from auditor.model.resource import ResourceKind, value_at
 from auditor.model.value import JSON
-from auditor.model.verdict import Status, Violation
+from auditor.model.verdict import PERSONAL, Redacted, Status, Violation
 
 MAX_ITEMS: Final = 100_000
 """Records that one expectation over the whole list, or a join of one query, may hold; beyond, it is refused."""
@@ -38,12 +39,20 @@ class Subject:
     """What a check is about: how its records are ordered and named, and how a violation is told."""
 
     def __init__(
-        self, check: str, kind: ResourceKind, template: jmes.Template | None, default_message: str
+        self,
+        check: str,
+        kind: ResourceKind,
+        template: jmes.Template | None,
+        default_message: str,
+        redaction: Redaction,
     ) -> None:
         self.check = check
         self.kind = kind
         self.template = template
         self.default_message = default_message
+        self.redaction = redaction
+        # Of what is bound, a record without names knows nothing.
+        self._from_bound = self._personal_pieces(Personal(bound=redaction.personal.bound))
         self._instant_path = kind.buckets.start if kind.buckets else kind.instant
         paths = (kind.order_key, *kind.identity)
         self._paths = [(path, scim.rules(kind)(path).type == "instant") for path in paths]
@@ -63,6 +72,10 @@ class Subject:
         text = item if isinstance(item, str) else _canonical(item, ascii_only=False)
         return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 1]}…"
 
+    def public_name(self, item: JSON) -> str:
+        """Return what names an item in a reason, which all may read."""
+        return self.name(self.redaction.item(item))
+
     def violation(self, item: JSON) -> Violation:
         """Return a record, or an item that an expression made of records, as a violation."""
         known = [self.key(item)] if self._is_record(item) else [None, item]
@@ -74,6 +87,7 @@ class Subject:
             message=self._message(item),
             item=item,
             link=link if isinstance(link, str) else None,
+            redacted=self._redacted(item),
         )
 
     def violation_of_list(self, records: JSON) -> Violation:
@@ -84,7 +98,38 @@ class Subject:
             at=None,
             message=self._message(records),
             item=None,
+            redacted=self._redacted_list(records),
         )
+
+    def _redacted(self, item: JSON) -> Redacted | None:
+        """Return an item as it is told without personal data; None where that is no other."""
+        told = self.redaction.item(item)
+        if told is item and not any(self._from_bound):
+            return None
+        pairs = self._pairs(item, told, self._from_bound)
+        return Redacted(identity=self.name(told), message=pairs, item=told)
+
+    def _redacted_list(self, records: JSON) -> Redacted | None:
+        """Return the message about a list with nothing personal in it; None where that is no other."""
+        personal = self._personal_pieces(self.redaction.personal)
+        if not any(personal):
+            return None
+        return Redacted(identity=THE_LIST, message=self._pairs(records, records, personal), item=None)
+
+    def _pairs(self, item: JSON, told: JSON, personal: tuple[bool, ...]) -> tuple[tuple[str, str], ...]:
+        """Return the pieces of the message of an item, and of that which is told instead."""
+        if self.template is None:
+            return ((self.default_message, self.default_message),)
+        without = [
+            PERSONAL if hidden else piece
+            for hidden, piece in zip(personal, self.template.pieces(told), strict=True)
+        ]
+        return tuple(zip(self.template.pieces(item), without, strict=True))
+
+    def _personal_pieces(self, personal: Personal) -> tuple[bool, ...]:
+        """Tell for each part of the message whether it can hold something personal."""
+        parts = self.template.parts if self.template else ()
+        return tuple(not isinstance(part, str) and personal.touches(part.node) for part in parts)
 
     def _message(self, item: JSON) -> str:
         return self.template.render(item) if self.template else self.default_message
@@ -241,7 +286,7 @@ class Every:
 
     def _fail(self, record: JSON, reason: str) -> None:
         """Keep the error of the record that is first in order."""
-        found = (self.subject.key(record), f"{reason} (record {self.subject.name(record)})")
+        found = (self.subject.key(record), f"{reason} (record {self.subject.public_name(record)})")
         self.error = min(self.error or found, found)
 
     def finish(self) -> Finding:

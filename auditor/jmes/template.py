@@ -62,7 +62,11 @@ class Template:
 
     def render(self, item: JSON) -> str:
         """Return the message for an item; what is absent or can not be told prints as `(absent)`. Never raises."""
-        return "".join(
+        return "".join(self.pieces(item))
+
+    def pieces(self, item: JSON) -> tuple[str, ...]:
+        """Return the message for an item in pieces, one for each part."""
+        return tuple(
             part if isinstance(part, str) else _text(partial(part.search, item)) for part in self.parts
         )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
+from typing import Final
 
 from auditor.model.diagnostic import Diagnostic
 from auditor.model.evidence import QueryEnd
@@ -15,6 +16,9 @@ from auditor.model.provenance import Provenance
 from auditor.model.source import Address, Location
 from auditor.model.value import JSON
 from auditor.model.waiver import WaiverUse
+
+PERSONAL: Final = "(personal)"
+"""What stands for a personal value that has no identifier, where none must be shown."""
 
 
 class Status(IntEnum):
@@ -36,6 +40,20 @@ class Status(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redacted:
+    """
+    A violation as it is told without personal data: an identifier for each personal field.
+
+    `message` holds the pieces of the message, each as it is and as it is told without personal data.
+    """
+
+    identity: str
+    message: tuple[tuple[str, str], ...]
+    item: JSON
+    values: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
     """
     One exception from what was expected.
@@ -44,7 +62,7 @@ class Violation:
     `identity` names the record, `at` is its instant, `item` the violating item itself as received.
     `waived_by` names the waiver that covers it, if one does. `page` says which answer brought the record, as
     `QUERY#NUMBER`, and `values` what the expression read of it, by dotted path; both are empty for what an expression
-    made of several records.
+    made of several records. `redacted` is the same without personal data; None where nothing in it is personal.
     """
 
     fingerprint: str
@@ -56,6 +74,7 @@ class Violation:
     waived_by: str | None = None
     page: str = ""
     values: Mapping[str, JSON] = field(default_factory=dict)
+    redacted: Redacted | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +183,8 @@ class Verdict:
     examined: tuple[Examined, ...] = ()
     bound: Mapping[str, JSON] = field(default_factory=dict)
     """What `bind` found, by name; without what was made with a sensitive value."""
+    bound_personal: tuple[str, ...] = ()
+    """The names of those that can hold personal data."""
     caveats: tuple[str, ...] = ()
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tags: tuple[str, ...] = ()

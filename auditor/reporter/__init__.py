@@ -5,47 +5,76 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Final
+from typing import Final, Literal, TypeAlias, get_args
 
 from auditor.model.diagnostic import Diagnostic
 from auditor.model.verdict import Report
 
+Privacy: TypeAlias = Literal["ids", "full", "pseudonym"]
+"""How personal fields appear: as identifiers, as they are, or as keyed pseudonyms."""
+
+PRIVACIES: Final[tuple[Privacy, ...]] = get_args(Privacy)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A report format: what it is for, how its files end, and the module whose `render` writes it."""
+    """
+    A report format: what it is for, how its files end, and the module whose `render` writes it.
+
+    `privacy` is how personal fields appear unless somebody says otherwise: as identifiers in what CI systems keep.
+    """
 
     summary: str
     suffix: str
     module: str
+    privacy: Privacy
 
 
 FORMATS: Final[Mapping[str, Format]] = {
     "junit": Format(
-        summary="JUnit XML, which every CI system reads", suffix=".xml", module="auditor.reporter.junit"
+        summary="JUnit XML, which every CI system reads",
+        suffix=".xml",
+        module="auditor.reporter.junit",
+        privacy="ids",
     ),
     "json": Format(
         summary="everything, versioned, for programs (schemas/report.schema.json)",
         suffix=".json",
         module="auditor.reporter.json_document",
+        privacy="full",
     ),
-    "text": Format(summary="for people, on a terminal", suffix=".txt", module="auditor.reporter.text"),
+    "text": Format(
+        summary="for people, on a terminal", suffix=".txt", module="auditor.reporter.text", privacy="full"
+    ),
 }
 """The report formats by name. Their modules are imported when they are first used."""
 
 
-def render(report: Report, format: str, *, width: int = 100, color: bool = False) -> str:  # noqa: A002  # the word that users know
+def render(
+    report: Report,
+    format: str,  # noqa: A002  # the word that users know
+    *,
+    width: int = 100,
+    color: bool = False,
+    privacy: Privacy | None = None,
+    key: bytes = b"",
+) -> str:
     """
     Write a report as one document. Equal reports give equal documents.
 
     Result: text that ends with a newline, can be encoded in UTF-8, and holds no character that hides, moves
     or reorders what stands around it. `width` (in terminal cells, at least 40) and `color` matter only to
-    formats for a terminal.
+    formats for a terminal. Personal fields appear as the format has them, or as `privacy` says; *key* is that of
+    pseudonyms.
 
     Raises:
         KeyError: there is no such format.
+        ValueError: pseudonyms are asked for without a key.
     """
-    document: str = import_module(FORMATS[format].module).render(report, width=width, color=color)
+    from auditor.reporter.privacy import private
+
+    told = private(report, privacy or FORMATS[format].privacy, key)
+    document: str = import_module(FORMATS[format].module).render(told, width=width, color=color)
     return document
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from auditor.model.evidence import QueryEnd
 from auditor.model.instant import format_instant
 from auditor.model.value import JSON
-from auditor.model.verdict import Report, Status, VariableUse, Verdict
+from auditor.model.verdict import Report, Status, VariableUse, Verdict, Violation
 from auditor.reporter import wording
 from auditor.reporter.neutral import visible
 
@@ -27,6 +27,9 @@ _DERIVED: Final[Mapping[type, tuple[str, ...]]] = {
     QueryEnd: ("complete",),
 }
 """Properties that stand in the document beside the fields of their class."""
+
+_HIDDEN: Final[Mapping[type, tuple[str, ...]]] = {Violation: ("redacted",)}
+"""Fields that only make other documents: the report is told at one level of privacy."""
 
 
 def render(report: Report, **_terminal: object) -> str:
@@ -61,6 +64,7 @@ def _plain(value: object, depth: int = 0) -> JSON:
         return [_plain(item, depth + 1) for item in value]
     if is_dataclass(value):
         names = (*(field.name for field in fields(value)), *_DERIVED.get(type(value), ()))
+        names = tuple(name for name in names if name not in _HIDDEN.get(type(value), ()))
         plain = {name: _plain(getattr(value, name), depth + 1) for name in names}
         if isinstance(value, VariableUse) and value.sensitive:
             plain["value"] = None
