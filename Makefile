@@ -3,6 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PEERS  := .venv-bench
+PINS   := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types imports unit thorough pins bench clean
@@ -37,12 +40,17 @@ unit: $(READY) ## tests with branch coverage
 thorough: $(READY) ## the tests with four times as many examples of every law
 	AUDITOR_THOROUGH=1 $(BIN)/python -m pytest -n auto
 
-bench: $(READY) ## benchmarks beside their alternatives, as ratios
+$(PEERS)/.ready: requirements/bench.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
+bench: $(READY) $(PEERS)/.ready ## benchmarks beside their alternatives, as ratios
 	$(BIN)/python -m benchmarks
 
 pins: ## renew the hashed pins (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--no-annotate pyproject.toml --extra simulator --group dev -o requirements/dev.txt
+	$(PINS) pyproject.toml --extra simulator --group dev -o requirements/dev.txt
+	$(PINS) --group bench -o requirements/bench.txt
 
 clean: ## forget what can be made again
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*
+	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage .coverage.*

@@ -7,24 +7,18 @@ turn with jmespath; every result is compared first.
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import jmespath
 
 from auditor import jmes
+from benchmarks.corpus import MISSING, Corpus, is_available
 from benchmarks.measure import functions
-
-SHARED = Path(os.environ.get("AUDITOR_SHARED", Path(__file__).parent.parent.parent / "shared"))
-"""Where the generator of events is, which is not part of the project."""
 
 EVENTS = 300
 """So few stay in the processor's cache, as an event does that is evaluated right after it was decoded."""
@@ -40,15 +34,6 @@ STREAMS = (
 
 Seconds = dict[str, list[float]]
 """For each way, the seconds of one evaluation, round by round."""
-
-
-def generate(number: int, folder: Path) -> list[dict[str, Any]]:
-    """Return the first synthetic events."""
-    generator = SHARED / "bench" / "gen_events.py"
-    command = [sys.executable, str(generator), "--events", str(number), "--seed", "1", "--out", str(folder)]
-    subprocess.run(command, check=True, capture_output=True)
-    with (folder / "events.ndjson").open("rb") as lines:
-        return [json.loads(line) for line in lines]
 
 
 def expressions(events: Sequence[dict[str, Any]]) -> list[str]:
@@ -178,12 +163,12 @@ def shortened(text: str) -> str:
 
 def run(*, full: bool) -> None:
     """Print the tables."""
-    if not (SHARED / "bench").is_dir():
-        print("The generator of events is not on this machine (set AUDITOR_SHARED).")
+    if not is_available():
+        print(MISSING)
         return
     rounds = 51 if full else 21
-    with tempfile.TemporaryDirectory() as name:
-        events = generate(20_000 if full else 3_000, Path(name))
+    with Corpus(20_000 if full else 2_000).lines.open("rb") as lines:
+        events = [json.loads(line) for line in lines]
     complete = [event for event in events if "resources" in event]  # jmespath raises on others
     few = complete[:EVENTS]
     print(f"{'ns an event':60}  jmespath  closures    search    decide x closures   x search   x decide")

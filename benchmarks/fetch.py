@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -236,8 +237,8 @@ def run(*, full: bool) -> None:
             floor_s = pages * latency_s / 8
             print(f"\n{pages} gzip pages of {size} events, 50 ms each; floor {floor_s:.2f} s (8 at once)")
             calls: dict[str, Callable[[], Coroutine[Any, Any, int]]] = {
-                "httpx, page by page": lambda origin=origin, size=size: sequential(origin, size),
-                "the fetcher": lambda origin=origin, size=size: sliced(origin, size),
+                "httpx, page by page": partial(sequential, origin, size),
+                "the fetcher": partial(sliced, origin, size),
             }
             _table(floor_s, _rounds(origin, calls, rounds))
     pages, rate, latency_s = 240 if full else 60, 20, 0.2
@@ -246,7 +247,7 @@ def run(*, full: bool) -> None:
             f"\n{pages} pages of 100 events, 200 ms each, {rate} requests in any second; floor {pages / rate:.2f} s"
         )
         calls = {
-            "httpx, page by page": lambda: sequential(origin, 100),
-            "the fetcher": lambda: sliced(origin, 100, rate),
+            "httpx, page by page": partial(sequential, origin, 100),
+            "the fetcher": partial(sliced, origin, 100, rate),
         }
         _table(pages / rate, _rounds(origin, calls, rounds))

@@ -5,16 +5,60 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a process took, with those that it started, and what it printed."""
+
+    seconds: float
+    cpu_s: float
+    peak_mib: float
+    output: bytes
+
+
+def spent(
+    command: Sequence[str], environ: Mapping[str, str] | None = None, *, expected: Sequence[int] = (0,)
+) -> Spent:
+    """
+    Run a command to its end and return what it took.
+
+    Memory is the largest resident set of one of its processes (`ru_maxrss`, in KiB on Linux). Modules keep
+    their bytecode, as those of installed programs do.
+
+    Raises:
+        CalledProcessError: its exit code is not one that was expected; a note says what it printed.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        child = subprocess.Popen(command, stdout=output, stderr=errors, env={**inherited, **(environ or {})})
+        _, waited, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - start
+        child.returncode = status = os.waitstatus_to_exitcode(waited)
+        output.seek(0)
+        if status not in expected:
+            errors.seek(0)
+            error = subprocess.CalledProcessError(status, command)
+            error.add_note(errors.read().decode(errors="replace")[-2_000:])
+            raise error
+        return Spent(
+            seconds=seconds,
+            cpu_s=usage.ru_utime + usage.ru_stime,
+            peak_mib=usage.ru_maxrss / 1024,
+            output=output.read(),
+        )
 
 
 def process(command: Sequence[str], **environ: str) -> Callable[[], None]:
-    """Return a call that runs a command; modules keep their bytecode, as those of installed programs do."""
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    """Return a call that runs a command, which has to end well."""
 
     def run() -> None:
-        subprocess.run(command, check=True, capture_output=True, env={**inherited, **environ})
+        spent(command, environ)
 
     return run
 
@@ -30,6 +74,11 @@ def functions(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[st
             call()
             seconds[name].append(time.perf_counter() - start)
     return seconds
+
+
+def ratio(values: Sequence[float], others: Sequence[float]) -> float:
+    """Return the median of the ratios within each round."""
+    return statistics.median([value / other for value, other in zip(values, others, strict=True)])
 
 
 def table(seconds: Mapping[str, Sequence[float]], yardstick: str) -> str:

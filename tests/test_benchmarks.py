@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from auditor import app
-from benchmarks import measure, startup, validate
+from benchmarks import checks, corpus, engines, measure, startup, validate
 from tests.support import ROOT
 
 
@@ -37,6 +37,36 @@ def test_the_launcher_is_the_program(tmp_path):
     command = [sys.executable, str(launcher), "--version"]
     ran = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     assert ran.stdout.startswith("auditor ")
+
+
+@pytest.fixture
+def thousand_events(tmp_path, monkeypatch):
+    if not corpus.is_available():
+        pytest.skip(corpus.MISSING)
+    monkeypatch.setattr(corpus, "CACHE", tmp_path / "corpora")
+    return corpus.Corpus(1_000)
+
+
+def test_policies_and_plain_jmespath_count_the_same_for_every_generated_check(thousand_events):
+    given = checks.make(30, thousand_events)
+    counts = engines.jmespath(thousand_events.folder, given)()
+    assert sum(counts) > 0
+    assert engines.auditor(thousand_events.folder, given)() == counts
+    assert engines.pages(thousand_events.folder, given)() == counts
+
+
+def test_generated_checks_survive_their_way_into_another_process(thousand_events, tmp_path):
+    given = checks.make(200, thousand_events)
+    checks.dump(given, tmp_path / "checks.json")
+    assert checks.load(tmp_path / "checks.json") == given
+    assert len(set(given)) > 190
+
+
+def test_what_a_process_took_is_what_it_took():
+    found = measure.spent([sys.executable, "-c", "print('x' * 10); len(bytes(50_000_000))"])
+    assert found.output == b"xxxxxxxxxx\n"
+    assert found.peak_mib > 50
+    assert 0 < found.cpu_s < found.seconds * 64
 
 
 def test_a_command_that_fails_is_not_measured():
