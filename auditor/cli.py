@@ -569,7 +569,7 @@ def schema(name: str | None, as_json: bool) -> int:
     """
     Show the vocabulary of policies.
 
-    NAME is a resource kind, `functions`, or a document: policy, project, resource, report, plan.
+    NAME is a resource kind, `functions`, or a document: policy, project, resource, waivers, report, plan.
     """
     from auditor import app
 

@@ -104,7 +104,7 @@ def test_other_documents_in_a_folder_are_no_policies(tmp_path):
                 "auditor.vars.yaml": "{}",
                 "x.auto.vars.yaml": "{}",
                 "other.vars.yml": "other: 1",
-                "waivers.yaml": "[]",
+                "waivers.yaml": "version: 1",
                 ".hidden.yaml": "hidden",
                 ".git/a.yaml": "hidden",
                 "readme.md": "# Read me",

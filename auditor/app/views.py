@@ -73,7 +73,7 @@ def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:
     )
 
 
-DOCUMENTS: Final = ("policy", "project", "resource", "report", "plan")
+DOCUMENTS: Final = ("policy", "project", "resource", "waivers", "report", "plan")
 """The JSON Schemas of documents, each a file `schemas/NAME.schema.json`."""
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from auditor.compiler.checks import File, compile_check
 from auditor.compiler.expressions import Records
 from auditor.compiler.locals import compile_locals
+from auditor.compiler.waivers import compile_waivers
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.project import LoadedPack, Project
 from auditor.model.query import CompiledCheck, Program, Pushdown
@@ -42,7 +43,8 @@ def compile(  # noqa: A001  # the stage's verb
             compiled = _compile_pack(pack, environment.name, project, pushdown, records)
             diagnostics.update(dict.fromkeys(compiled.diagnostics))
             checks += compiled.value or ()
-    found = tuple(diagnostics)
+    waivers = compile_waivers(project, checks)
+    found = (*diagnostics, *waivers.diagnostics)
     if any(diagnostic.level is Level.ERROR for diagnostic in found):
         return Checked(None, found)
     program = Program(
@@ -51,6 +53,7 @@ def compile(  # noqa: A001  # the stage's verb
         digest=_digest(checks, project.catalogue) if digests else "",
         own_resources=project.own_resources,
         pushdown=pushdown,
+        waivers=waivers.value or (),
     )
     return Checked(program, found)
 

@@ -24,7 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from auditor.config.files import PACKAGE, exists, is_inside, policy_files, read_text, shipped
-from auditor.config.request import AUTOMATIC_FILES, PACK_PREFIX, PROJECT_FILE, VARIABLES_FILE, Request
+from auditor.config.request import (
+    AUTOMATIC_FILES,
+    PACK_PREFIX,
+    PROJECT_FILE,
+    VARIABLES_FILE,
+    WAIVERS_FILE,
+    Request,
+)
 
 if TYPE_CHECKING:
     from auditor.model.project import Project
@@ -169,7 +176,7 @@ def _paths(request: Request, policies: Iterable[str], resources: Iterable[str]) 
     """
     folder = request.folder
     automatic = sorted(path.name for path in folder.glob(AUTOMATIC_FILES) if path.name[0] != ".")
-    for name in (PROJECT_FILE, *resources, VARIABLES_FILE, *automatic):
+    for name in (PROJECT_FILE, *resources, VARIABLES_FILE, *automatic, WAIVERS_FILE):
         if exists(folder / name):
             yield _own(folder / name, folder)
     for option, text in request.variables:

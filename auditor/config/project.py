@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from auditor.config import documents, environments, packs, variables, yaml
+from auditor.config import documents, environments, packs, variables, waivers, yaml
 from auditor.config.catalogue import catalogue, own_kinds
 from auditor.config.files import exists, is_folder
 from auditor.config.packs import Packs
@@ -18,6 +18,7 @@ from auditor.model.project import LoadedPack, Project, ProjectFile
 from auditor.model.resource import Catalogue
 from auditor.model.source import Address
 from auditor.model.value import Values
+from auditor.model.waiver import Waiver, WaiverPolicy
 
 Declared = Mapping[str, Mapping[str, tuple[Variable, Address]]]
 """Variables by pack and name, with where they are declared."""
@@ -69,6 +70,7 @@ def load_readable(request: Request) -> Checked[Project]:
     if kinds is not None and accepted:
         _check_accepted(accepted, kinds_by_name, reading)
     broken = found.broken | unsound
+    all_names = document.environments if document and document.environments else names
     project = Project(
         packs=tuple(found.loaded),
         incomplete=frozenset(pack.id for pack in found.loaded if broken & {pack.id, None}),
@@ -77,6 +79,8 @@ def load_readable(request: Request) -> Checked[Project]:
         own_resources=frozenset(kinds or ()),
         accept_values=dict(accepted),
         values=values,
+        waivers=_told_of(waivers.read(all_names, reading), found.loaded, request),
+        waiver_policy=document.waiver_policy if document else WaiverPolicy(),
         sources=reading.texts,
     )
     all_public = not found.broken and not any(
@@ -164,6 +168,14 @@ def _values(
                 unsound.add(pack)
             reading.problems += [p for p in problems if is_complete or p.code != "variable.not-given"]
     return result, unsound
+
+
+def _told_of(read: Iterable[Waiver], loaded: Sequence[LoadedPack], request: Request) -> tuple[Waiver, ...]:
+    """Return the waivers that a run can be about: where the command line chose policies, those of its checks."""
+    checks = {
+        f"{pack.id}/{check}" for pack in loaded for file in pack.files.values() for check in file.checks
+    }
+    return tuple(waiver for waiver in read if not request.paths or waiver.check in checks)
 
 
 def _check_accepted(accepted: Mapping[str, object], kinds: Catalogue, reading: Reading) -> None:

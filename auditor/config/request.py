@@ -18,6 +18,7 @@ D = TypeVar("D", bound="Document")
 
 PROJECT_FILE: Final = "auditor.yaml"
 VARIABLES_FILE: Final = "auditor.vars.yaml"
+WAIVERS_FILE: Final = "waivers.yaml"
 AUTOMATIC_FILES: Final = "*.auto.vars.yaml"
 PACK_PREFIX: Final = "pack:"
 

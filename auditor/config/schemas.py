@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from auditor.config.catalogue import shipped_kinds
+from auditor.config.waivers import KEYS
 from auditor.model.document import Document, JSONSchema
 from auditor.model.policy import PolicyFile
 from auditor.model.project import ProjectFile
 from auditor.model.resource import ResourceKind
+from auditor.model.waiver import WaiversFile
 
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,6 +29,7 @@ _DOCUMENTS: Final[dict[str, tuple[type[Document], str]]] = {
     "policy": (PolicyFile, "Policy file"),
     "project": (ProjectFile, "Project file auditor.yaml"),
     "resource": (ResourceKind, "Resource kind"),
+    "waivers": (WaiversFile, "Waivers file waivers.yaml"),
 }
 
 
@@ -35,6 +38,7 @@ def exported() -> dict[str, str]:
     schemas = {name: _described(model) for name, (model, _) in _DOCUMENTS.items()}
     _complete_query(schemas["policy"]["$defs"]["Query"])
     _complete_expect(schemas["policy"]["$defs"]["Check"]["properties"]["expect"])
+    _complete_waiver(schemas["waivers"]["$defs"]["WaiverDocument"])
     for schema in schemas.values():
         _close_names(schema)
     return {f"{name}.schema.json": _text(schema, _DOCUMENTS[name][1]) for name, schema in schemas.items()}
@@ -95,6 +99,22 @@ def _complete_expect(expect: JSONSchema) -> None:
     for form in expect["anyOf"]:
         if form.get("type") == "array":
             form["minItems"] = 1
+
+
+def _complete_waiver(waiver: JSONSchema) -> None:
+    """Say of each kind of waiver which keys it has, as the reader of the file does."""
+    waiver["oneOf"] = [
+        {
+            "properties": {
+                "kind": {"const": kind},
+                "records": {"minItems": 1},
+                **dict.fromkeys(refused, False),
+                **{key: {"not": {"type": "null"}} for key in needed if key != "records"},
+            },
+            "required": list(needed),
+        }
+        for kind, (needed, refused) in KEYS.items()
+    ]
 
 
 def _close_names(schema: JSONSchema) -> None:

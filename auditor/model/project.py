@@ -13,6 +13,7 @@ from auditor.model.environment import AuthMethod, Environment
 from auditor.model.policy import Identifier, PolicyFile, Severity
 from auditor.model.resource import Catalogue
 from auditor.model.value import Values
+from auditor.model.waiver import Waiver, WaiverPolicy
 
 
 class PolicySource(Document):
@@ -62,6 +63,8 @@ class ProjectFile(Document):
     accept_values: dict[str, Many[str]] = {}
     """Values that a resource kind does not know yet, by attribute: `action.type: [NEW.TYPE]`."""
     organization_id: str | None = None
+    waiver_policy: WaiverPolicy = WaiverPolicy()
+    """What waivers of `waivers.yaml` may cover."""
     environments: dict[str, EnvironmentDocument] = {}
 
 
@@ -99,4 +102,6 @@ class Project:
     """Kinds that the project defines itself; the plan marks them."""
     accept_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     values: Mapping[tuple[str, str], Values] = field(default_factory=dict)
+    waivers: tuple[Waiver, ...] = ()
+    waiver_policy: WaiverPolicy = field(default_factory=WaiverPolicy)
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from auditor.model.policy import Form, OnEmpty, OnMissing, Severity
 from auditor.model.resource import Mark
 from auditor.model.source import Address
 from auditor.model.value import Values
+from auditor.model.waiver import Waiver
 
 Pushdown = Mark | Literal["range"]
 """What may be pushed to the server: shapes seen to work, documented shapes too, or only the window."""
@@ -129,3 +130,5 @@ class Program:
     digest: str
     own_resources: frozenset[str] = field(default_factory=frozenset)
     pushdown: Pushdown = "documented"
+    waivers: tuple[Waiver, ...] = ()
+    """The waivers of its checks, in the order of their file; no verdict beneath them depends on any."""
