@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from math import isfinite
 from typing import Any, Final
 
 from auditor import jmes
@@ -11,6 +12,7 @@ from auditor.jmes.tree import Comparison, Literal, Operator, path_of
 from auditor.model.instant import parse_instant
 from auditor.model.query import CompiledCheck, CompiledExpectation
 from auditor.model.resource import ResourceKind, fields, value_at
+from auditor.model.value import JSON
 from auditor.model.verdict import Series, Threshold
 
 POINTS: Final = 1_000
@@ -33,7 +35,7 @@ class Counts:
         """Take the numbers of a bucket."""
         for path, points in self._points.items():
             number = value_at(record, path)
-            if isinstance(number, int | float) and not isinstance(number, bool):
+            if _is_number(number):
                 points.append((parse_instant(str(value_at(record, self._start))), number))
                 self._total[path] = self._total.get(path, 0) + 1
                 if len(points) >= 2 * POINTS:
@@ -118,4 +120,10 @@ def _number(node: jmes.Node, as_of: datetime) -> float | None:
         value = jmes.compile(node, as_of=as_of).search(None)
     except jmes.EvaluationError:
         return None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    return value if _is_number(value) else None
+
+
+def _is_number(value: JSON) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or isfinite(value)

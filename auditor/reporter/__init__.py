@@ -46,6 +46,12 @@ FORMATS: Final[Mapping[str, Format]] = {
     "text": Format(
         summary="for people, on a terminal", suffix=".txt", module="auditor.reporter.text", privacy="full"
     ),
+    "html": Format(
+        summary="one page to read, filter, print and file; opens offline",
+        suffix=".html",
+        module="auditor.reporter.html",
+        privacy="full",
+    ),
 }
 """The report formats by name. Their modules are imported when they are first used."""
 
