@@ -180,6 +180,13 @@ _planning = _shared(
         "--stats", metavar="FILE", help="JSON report of an earlier run, whose counts the plan reckons with."
     ),
     click.option(
+        "--framework",
+        "frameworks",
+        metavar="NAME",
+        multiple=True,
+        help="Only checks that speak to a framework such as soc2, and a report by its criteria; repeatable.",
+    ),
+    click.option(
         "--records",
         metavar="KIND=FILE",
         multiple=True,
@@ -569,7 +576,8 @@ def schema(name: str | None, as_json: bool) -> int:
     """
     Show the vocabulary of policies.
 
-    NAME is a resource kind, `functions`, or a document: policy, project, resource, waivers, report, plan.
+    NAME is a resource kind, `functions`, `frameworks` or one of these, or a document: policy, project, framework,
+    resource, waivers, report, plan.
     """
     from auditor import app
 

@@ -10,7 +10,19 @@ from auditor.model.evidence import Failure, QueryEnd
 from auditor.model.instant import Window
 from auditor.model.plan import Coverage, PlannedEnvironment, PlannedQuery, Use
 from auditor.model.source import Address, Location
-from auditor.model.verdict import Asked, Examined, Outcome, Report, Status, VariableUse, Verdict, Violation
+from auditor.model.verdict import (
+    Asked,
+    Criterion,
+    Examined,
+    FrameworkView,
+    Outcome,
+    Report,
+    Status,
+    Support,
+    VariableUse,
+    Verdict,
+    Violation,
+)
 from auditor.model.waiver import Waiver, WaiverUse
 
 NOW: Final = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -265,6 +277,31 @@ def _skips() -> Report:
     )  # fmt: skip
 
 
+def _by_framework() -> Report:
+    """Two environments by the criteria of a framework; one criterion is listed by nobody, one is covered by none."""
+    checks = {
+        "prod/pingone-activity/app-deletion-by-admin-clients": (Status.FAIL, 14),
+        "test/pingone-activity/app-deletion-by-admin-clients": (Status.PASS, 14),
+        "prod/pingone-activity/growth": (Status.PASS, 365),
+    }
+    support = [
+        Support(verdict=name, status=status, observed_days=days) for name, (status, days) in checks.items()
+    ]
+    view = FrameworkView(
+        framework="soc2",
+        title="SOC 2",
+        scope="Only criteria that the audit of an identity provider can speak to.",
+        period_days=365,
+        criteria=(
+            Criterion(id="CC6.1", title="Access is restricted", status=Status.FAIL, support=tuple(support)),
+            Criterion(id="CC7.3", title="Security events are looked into", status=None),
+            Criterion(id="A1.1", title="Capacity is watched", status=Status.PASS, support=tuple(support[2:])),
+            Criterion(id="CC61", title="", status=Status.PASS, support=tuple(support[1:2])),
+        ),
+    )
+    return report(failed(1), frameworks=(view,), exit_code=2, exit_reason="1 check failed at or above low")
+
+
 def waiver(name: str = "legacy-importer", **changes: Any) -> Waiver:
     """Return an exception of the deletion of applications, until the end of the year."""
     given: dict[str, Any] = {
@@ -457,6 +494,7 @@ SAMPLES: Final = {
     "skips": _skips(),
     "several-environments": _several(),
     "waivers": _waived(),
+    "by-framework": _by_framework(),
     "hostile": everywhere(HOSTILE),
     "configuration-problems": report(
         problems=problems(), asked=(), as_of=None, policy_digest=None, exit_code=1,

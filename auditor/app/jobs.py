@@ -51,6 +51,8 @@ class Job:
     counts: tuple[Count, ...] = ()
     """Counts that are known already."""
     records: Sequence[str] = ()
+    frameworks: Sequence[str] = ()
+    """Names of frameworks that the verdicts are shown by, and that select the checks."""
     simulation: Simulation | None = None
     rates: Sequence[str] = ()
     max_requests: int | None = None
@@ -115,6 +117,7 @@ def _request(job: Job, *, choose: bool) -> config.Request:
         environments=job.environments,
         choose=choose,
         allow_hosts=(*job.allow_hosts, *allowed),
+        frameworks=job.frameworks,
     )
 
 
@@ -168,7 +171,7 @@ def plan(job: Job, now: datetime | None = None, tenant: Environment | None = Non
     from auditor.app.selection import Selection
 
     project = prepared.value.project
-    selection = Selection(checks=job.checks, tags=job.tags, controls=job.controls)
+    selection = Selection(checks=job.checks, tags=job.tags, controls=job.controls, frameworks=job.frameworks)
     selected = selection.apply(prepared.value.program)
     problems = [*prepared.diagnostics, *selected.diagnostics]
     given = config.read_records(list(job.records), project.catalogue) if job.records else None
@@ -224,6 +227,7 @@ def _inputs(job: Job, project: Project, counts: tuple[Count, ...]) -> Inputs:
         checks=tuple(job.checks),
         tags=tuple(job.tags),
         controls=tuple(job.controls),
+        frameworks=tuple(job.frameworks),
     )
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from auditor import __version__, config, fetcher, scim
 from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
+from auditor.app.frameworks import with_views
 from auditor.app.gate import Gate
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
 from auditor.app.provenance import provenance
@@ -145,7 +146,7 @@ class _Run:
     def concluded(self, verdicts: tuple[Verdict, ...], problems: tuple[Diagnostic, ...]) -> Report:
         code, reason = _gate(self.job).conclude(verdicts, problems)
         made = self.planned.plan if self.planned else None
-        return Report(
+        report = Report(
             tool_version=__version__,
             run_id=self.run_id,
             started_at=self.started,
@@ -175,6 +176,7 @@ class _Run:
             simulated=self.job.simulation is not None and not self.job.records,
             provenance=self._provenance(),
         )
+        return with_views(report, self.planned.project.frameworks) if self.planned else report
 
     def _provenance(self) -> Provenance:
         folder, environ = self.job.folder, self.job.environ

@@ -42,6 +42,7 @@ class SavedPlan:
             "--check": job.checks,
             "--tag": job.tags,
             "--control": job.controls,
+            "--framework": job.frameworks,
         }
         inputs = self.document["inputs"]
         again = replace(
@@ -51,6 +52,7 @@ class SavedPlan:
             variables=(*((option, text) for option, text in inputs["variables"]), *job.variables),
             pushdown=inputs["pushdown"],
             merge=inputs["merge"],
+            frameworks=tuple(inputs["frameworks"]),
             counts=tuple(_count(given) for given in inputs["counts"]),
             as_of=self.document["as_of"],
             checks=tuple(inputs["checks"]),

@@ -18,12 +18,13 @@ class Selection:
     What checks must be to be selected; of each kind any one is enough, and nothing given selects all.
 
     `checks` are ids, alone or as PACK/CHECK or ENVIRONMENT/PACK/CHECK; `controls` are FRAMEWORK or
-    FRAMEWORK:CONTROL. Upper and lower case are one.
+    FRAMEWORK:CONTROL; `frameworks` are those that the verdicts are shown by. Upper and lower case are one.
     """
 
     checks: Sequence[str] = ()
     tags: Sequence[str] = ()
     controls: Sequence[str] = ()
+    frameworks: Sequence[str] = ()
 
     def apply(self, program: Program) -> Checked[Program]:
         """
@@ -93,6 +94,7 @@ _RULES: Final = (
     _Rule("--check", "checks", "There is no check", _ids),
     _Rule("--tag", "tags", "No check has the tag", lambda check: check.tags),
     _Rule("--control", "controls", "No check has the control", _controls),
+    _Rule("--framework", "frameworks", "No check speaks to", lambda check: check.controls),
 )
 
 

@@ -73,13 +73,13 @@ def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:
     )
 
 
-DOCUMENTS: Final = ("policy", "project", "resource", "waivers", "report", "plan")
+DOCUMENTS: Final = ("policy", "project", "framework", "resource", "waivers", "report", "plan")
 """The JSON Schemas of documents, each a file `schemas/NAME.schema.json`."""
 
 
 def schema_names() -> tuple[str, ...]:
     """Return everything that `schema` knows."""
-    return (*config.shipped_kinds(), *DOCUMENTS, "functions")
+    return (*config.shipped_kinds(), *DOCUMENTS, "functions", "frameworks", *config.shipped_frameworks())
 
 
 def schema(name: str | None, *, as_json: bool, width: int, color: bool) -> str:
@@ -99,6 +99,13 @@ def schema(name: str | None, *, as_json: bool, width: int, color: bool) -> str:
         if as_json:
             return _json({"format_version": "1.0", "functions": [_function(f) for f in functions]})
         return schema_view.render_functions(functions, width=width, color=color)
+    frameworks = config.shipped_frameworks()
+    if name == "frameworks" or name in frameworks:
+        found = list(frameworks.values()) if name == "frameworks" else [frameworks[name]]
+        if as_json:
+            shown = [framework.model_dump(mode="json", exclude={"version"}) for framework in found]
+            return _json({"format_version": "1.0", "frameworks": shown})
+        return schema_view.render_frameworks(found, width=width, color=color)
     if name in DOCUMENTS:
         return config.shipped("schemas", f"{name}.schema.json").read_text(encoding="utf-8")
     kind = kinds[name]

@@ -21,9 +21,25 @@ from auditor.compiler.expressions import (
 from auditor.compiler.locals import Locals
 from auditor.compiler.queries import Population, compile_query
 from auditor.model.diagnostic import Checked, Diagnostic, Level, Mistake, did_you_mean
-from auditor.model.policy import EVERY_ITEM, Check, Expectation, Form, OnEmpty, PolicyFile, Query
+from auditor.model.policy import (
+    EVERY_ITEM,
+    Check,
+    Expectation,
+    Form,
+    OnEmpty,
+    PolicyFile,
+    Query,
+    Requirements,
+)
 from auditor.model.project import LoadedPack, Project
-from auditor.model.query import SINGLE, CompiledCheck, CompiledExpectation, CompiledQuery, Pushdown
+from auditor.model.query import (
+    SINGLE,
+    WHOLE_WINDOW,
+    CompiledCheck,
+    CompiledExpectation,
+    CompiledQuery,
+    Pushdown,
+)
 from auditor.model.source import Address
 
 _RESULTS: Final[Mapping[Form, Result]] = {
@@ -68,6 +84,11 @@ def compile_check(check: Check, check_id: str, file: File) -> Checked[CompiledCh
     return _Compiler(check, check_id, file).compile()
 
 
+def _controls(check: Check, changed: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return the criteria that a check speaks to, by framework, as the project has it."""
+    return {name: criteria for name, criteria in {**check.controls, **changed}.items() if criteria}
+
+
 class _Compiler:
     """One check on its way; what is wrong gathers in `problems`, the names of the values that it uses in `used`."""
 
@@ -83,6 +104,7 @@ class _Compiler:
     def compile(self) -> Checked[CompiledCheck]:
         check, pack, values = self.check, self.file.pack, self.file.locals.values
         queries = self._compiled_queries()
+        self._check_archive()
         severity = pack.severities.get(self.id, check.severity)
         expectations = []
         for position, expectation in enumerate(check.expect):
@@ -111,7 +133,7 @@ class _Compiler:
             description=check.description,
             blind_spots=check.blind_spots,
             severity=severity,
-            controls=check.controls,
+            controls=_controls(check, pack.controls.get(self.id, {})),
             tags=check.tags,
             queries=queries,
             bind=check.bind,
@@ -123,6 +145,9 @@ class _Compiler:
             excluded=f"Excluded by the project: {reason}"
             if (reason := pack.excluded.get(self.id)) is not None
             else None,
+            archive=check.requires.archive
+            if isinstance(check.requires, Requirements)
+            else check.requires and WHOLE_WINDOW,
         )
         return Checked(compiled_check, problems)
 
@@ -150,6 +175,18 @@ class _Compiler:
                     at,
                 )
         return found
+
+    def _check_archive(self) -> None:
+        """Refuse a demand for older records of what PingOne holds for as long as it is there."""
+        kinds = [self.file.project.catalogue.get(query.resource) for query, _ in self.queries.values()]
+        if self.check.requires is not None and all(kind and kind.retention is None for kind in kinds):
+            self._report(
+                "policy.needs-no-archive",
+                "No archive is needed",
+                "PingOne holds all that the check asks for.",
+                "Remove requires.",
+                self.address.at("requires").key(),
+            )
 
     def _compiled_queries(self) -> dict[str, CompiledQuery]:
         compiled = {}

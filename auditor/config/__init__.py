@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from auditor.config.catalogue import shipped_kinds
     from auditor.config.files import read_text, shipped
     from auditor.config.formatting import formatted
+    from auditor.config.frameworks import shipped_frameworks
     from auditor.config.memory import Validated, recall, remember
     from auditor.config.project import load, load_readable, located
     from auditor.config.records import read_records
@@ -31,6 +32,7 @@ __all__ = [
     "recall",
     "remember",
     "shipped",
+    "shipped_frameworks",
     "shipped_kinds",
 ]
 
@@ -47,6 +49,7 @@ _HOMES = {
     "recall": "memory",
     "remember": "memory",
     "shipped": "files",
+    "shipped_frameworks": "frameworks",
     "shipped_kinds": "catalogue",
 }
 

@@ -55,8 +55,8 @@ class _Memory:
     """
     One validation: what it named, a digest of all that it read, and its answer.
 
-    `policies` and `resources` are the names in the project file, or of policies those on the command line;
-    `variables` are those of the process that the project file refers to.
+    `policies` and `resources` (with frameworks) are the names in the project file, or of policies those on the
+    command line; `variables` are those of the process that the project file refers to.
     """
 
     policies: tuple[str, ...]
@@ -123,6 +123,7 @@ def _key(request: Request) -> str:
         list(request.environments),
         request.choose,
         list(request.allow_hosts),
+        list(request.frameworks),
     ]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
@@ -156,7 +157,7 @@ def _has_sensitive(project: Project) -> bool:
 
 
 def _named(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of policies and of resource kinds in a project file; none where there is no file."""
+    """Return the names of policies, and of resource kinds and frameworks, in a project file; none without one."""
     from auditor.config import documents
     from auditor.model.project import ProjectFile
 
@@ -164,7 +165,7 @@ def _named(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if document is None:
         return (), ()
     policies = (source if isinstance(source, str) else source.pack for source in document.policies)
-    return tuple(policies), document.resources
+    return tuple(policies), (*document.resources, *document.frameworks)
 
 
 def _paths(request: Request, policies: Iterable[str], resources: Iterable[str]) -> Iterator[Path]:

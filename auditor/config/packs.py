@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -162,15 +162,19 @@ def _pack_id(text: str) -> str | None:
 def _pack(pack_id: str, files: Mapping[str, PolicyFile], entries: Sequence[_Entry]) -> LoadedPack:
     excluded: dict[str, str] = {}
     severities: dict[str, Severity] = {}
+    controls: dict[str, dict[str, tuple[str, ...]]] = {}
     for entry in dict.fromkeys(entries):
         excluded.update(entry.source.exclude)
         severities.update(entry.source.severity)
+        for check, changed in entry.source.controls.items():
+            controls.setdefault(check, {}).update(changed)
     return LoadedPack(
         id=pack_id,
         title=next((policy.pack.title for policy in files.values() if policy.pack.title), pack_id),
         files=files,
         excluded=excluded,
         severities=severities,
+        controls=controls,
     )
 
 
@@ -209,7 +213,11 @@ def _given(entry: _Entry, packs: Sequence[LoadedPack]) -> Iterator[Given]:
 
 def _check_names(entry: _Entry, packs: Sequence[LoadedPack], reading: Reading) -> None:
     checks = {check for pack in packs for policy in pack.files.values() for check in policy.checks}
-    sections = (("exclude", entry.source.exclude), ("severity", entry.source.severity))
+    sections: tuple[tuple[str, Iterable[str]], ...] = (
+        ("exclude", entry.source.exclude),
+        ("severity", entry.source.severity),
+        ("controls", entry.source.controls),
+    )
     for section, names in sections:
         for name in names:
             if name not in checks:

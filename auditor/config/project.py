@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from auditor.config import documents, environments, packs, variables, waivers, yaml
+from auditor.config import documents, environments, frameworks, packs, variables, waivers, yaml
 from auditor.config.catalogue import catalogue, own_kinds
 from auditor.config.files import exists, is_folder
 from auditor.config.packs import Packs
@@ -52,6 +52,7 @@ def load_readable(request: Request) -> Checked[Project]:
     kinds = own_kinds(document.resources if document else (), reading)
     kinds_by_name = catalogue(kinds or {})
     found = packs.read(document, request, reading)
+    views = frameworks.read(document, request.frameworks, reading)
     chosen, names = environments.selected(document, request, reading)
     texts, problems = set(reading.texts), len(reading.problems)
     given = [*found.given, *variables.read_given(document, request, reading)]
@@ -76,6 +77,7 @@ def load_readable(request: Request) -> Checked[Project]:
         incomplete=frozenset(pack.id for pack in found.loaded if broken & {pack.id, None}),
         environments=chosen or tuple(Environment(name=name) for name in names),
         catalogue=kinds_by_name,
+        frameworks=views,
         own_resources=frozenset(kinds or ()),
         accept_values=dict(accepted),
         values=values,

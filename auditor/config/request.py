@@ -42,6 +42,8 @@ class Request:
     choose: bool = True
     """Whether one of several environments must be named: nothing chooses a tenant implicitly."""
     allow_hosts: Sequence[str] = ()
+    frameworks: Sequence[str] = ()
+    """Names of frameworks: checks that speak to none of them are left out. All are in where there is no name."""
 
 
 @dataclass(slots=True)

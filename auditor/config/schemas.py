@@ -18,6 +18,7 @@ from typing import Any, Final
 from auditor.config.catalogue import shipped_kinds
 from auditor.config.waivers import KEYS
 from auditor.model.document import Document, JSONSchema
+from auditor.model.framework import Framework
 from auditor.model.policy import PolicyFile
 from auditor.model.project import ProjectFile
 from auditor.model.resource import ResourceKind
@@ -28,6 +29,7 @@ _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _DOCUMENTS: Final[dict[str, tuple[type[Document], str]]] = {
     "policy": (PolicyFile, "Policy file"),
     "project": (ProjectFile, "Project file auditor.yaml"),
+    "framework": (Framework, "Framework"),
     "resource": (ResourceKind, "Resource kind"),
     "waivers": (WaiversFile, "Waivers file waivers.yaml"),
 }

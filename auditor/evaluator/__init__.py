@@ -8,7 +8,8 @@ verdict is a pass unless everything that it rests on was read completely, decode
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 from auditor import jmes
 from auditor.evaluator.counting import thresholds
@@ -27,14 +28,18 @@ from auditor.evaluator.privacy import Personal, Redaction
 from auditor.evaluator.reducers import Every, Finding, Reducer, Subject, Together, Undecided, Whole, number
 from auditor.jmes.tree import Literal
 from auditor.model.evidence import Page, QueryEnd
+from auditor.model.instant import Duration, format_instant
 from auditor.model.plan import Plan
 from auditor.model.policy import SEVERITIES
-from auditor.model.query import CompiledCheck, CompiledExpectation, Program
+from auditor.model.query import WHOLE_WINDOW, CompiledCheck, CompiledExpectation, Program
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict
 
 __all__ = ["Audit"]
+
+ARCHIVE_GRACE: Final = timedelta(days=1)
+"""How much later than a window given records may begin, and how much earlier end: a quiet day is no gap."""
 
 
 class Audit:
@@ -43,6 +48,7 @@ class Audit:
     def __init__(self, program: Program, plan: Plan, catalogue: Catalogue) -> None:
         checks = {check.name: check for check in program.checks}
         self._checks = program.checks
+        self._skipped = plan.skipped
         self._probes = {(probe.environment, probe.resource): probe.id for probe in plan.probes}
         self._uses: dict[str, list[Population]] = {}
         populations: dict[str, dict[str, Population]] = {}
@@ -72,8 +78,8 @@ class Audit:
         by_query = {end.query: end for end in ends}
         probes = {what: by_query[probe] for what, probe in self._probes.items() if probe in by_query}
         return tuple(
-            _excluded(check)
-            if check.excluded is not None
+            _skipped(check, self._skipped[check.name])
+            if check.name in self._skipped
             else self._runs[check.name].finish(by_query, probes)
             for check in self._checks
         )
@@ -204,6 +210,8 @@ class _Run:
     # Verdicts
 
     def finish(self, ends: Mapping[str, QueryEnd], probes: Mapping[tuple[str, str], QueryEnd]) -> Verdict:
+        if self.check.archive is not None and (reason := self._too_short(self.check.archive, ends)):
+            return _skipped(self.check, reason)
         obstacle = gravest(
             filter(
                 None,
@@ -245,6 +253,26 @@ class _Run:
             caveats=tuple(dict.fromkeys(self._caveats(own_ends))),
             elapsed_s=sum(end.elapsed_s for end in own_ends.values()),
         )
+
+    def _too_short(self, archive: str, ends: Mapping[str, QueryEnd]) -> str | None:
+        """Return that the given records do not reach over what the check needs, if they do not."""
+        for population in self.populations.values():
+            window, end = population.window, ends.get(population.query.id)
+            if window is None or end is None or population.kind.retention is None:
+                continue
+            is_whole = archive == WHOLE_WINDOW
+            start = window.start if is_whole else Duration.parse(archive).before(self.plan.as_of)
+            needed = f"the check needs them from {format_instant(start)}"
+            if end.failure is not None and end.failure.code == "evidence.not-given":
+                return end.failure.reason
+            if end.complete and (end.first is None or end.first > start + ARCHIVE_GRACE):
+                begin = f"begin at {format_instant(end.first)}" if end.first else "are none"
+                return f"The given records {begin}, and {needed}."
+            if is_whole and end.last is not None and end.last < window.end - ARCHIVE_GRACE:
+                last = format_instant(end.last)
+                needed = f"the check needs them up to {format_instant(window.end)}"
+                return f"The given records end at {last}, and {needed}."
+        return None
 
     def _queries(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(population.query.id for population in self.populations.values()))
@@ -369,13 +397,13 @@ def _identity(check: CompiledCheck) -> dict[str, Any]:
     }
 
 
-def _excluded(check: CompiledCheck) -> Verdict:
+def _skipped(check: CompiledCheck, reason: str) -> Verdict:
     return Verdict(
         **_identity(check),
         severity=check.severity,
         status=Status.SKIP,
-        code="policy.excluded",
-        reason=check.excluded or "",
+        code="policy.excluded" if check.excluded is not None else "evidence.no-archive",
+        reason=reason,
         examined=tuple(
             Examined(name=name, resource=query.resource, where=query.where)
             for name, query in check.queries.items()

@@ -40,6 +40,7 @@ class Population:
         self._counts = Counts(check, use.name, kind) if kind.buckets else None
         self._keeps = keeps
         self._use = use
+        self.window = use.window
         self._window = replace(query, window=use.window)
         self._selects = (
             scim.predicate(scim.parse(use.where, check.values), scim.rules(kind)) if use.where else None

@@ -133,6 +133,7 @@ class Inputs:
     """What selects checks: see `auditor check --help` on `--check`, `--tag` and `--control`."""
     tags: tuple[str, ...] = ()
     controls: tuple[str, ...] = ()
+    frameworks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -234,6 +234,13 @@ Queries = Annotated[
 """Queries by name, each written out or the name of a shared one; or a list of shared ones."""
 
 
+class Requirements(Document):
+    """What a check needs beside what PingOne answers."""
+
+    archive: DurationText
+    """How far the given records must reach back for the check to be judged."""
+
+
 def _one_source(query: object, checked: ValidationInfo) -> object:
     """Demand one of `query` and `queries`, beside whatever else is wrong with the check."""
     if query is None and checked.data.get("queries", ...) is None:
@@ -263,6 +270,11 @@ class Check(Document):
     """Several queries that are joined: expectations name theirs in `over`, or see `{name: [...]}`."""
     query: Annotated[str | Query | None, AfterValidator(_one_source)] = Field(None, validate_default=True)
     """Which records it is about; or the name of a shared query."""
+    requires: Literal["archive"] | Requirements | None = None
+    """
+    `archive`: it is about more than PingOne holds at once, so it is judged on given records alone (`--records`),
+    and skipped where they do not reach over its windows; `{archive: 15d}` where they do not reach back so far.
+    """
     bind: dict[Name, str] = {}
     """Values found in the records of `queries`: JMESPath on `{name: [...]}`, then a literal `${bind.name}`."""
     expect: Expectations

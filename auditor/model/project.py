@@ -10,6 +10,7 @@ from pydantic import Field
 
 from auditor.model.document import Document, Many
 from auditor.model.environment import AuthMethod, Environment
+from auditor.model.framework import Framework
 from auditor.model.policy import Identifier, PolicyFile, Severity
 from auditor.model.resource import Catalogue
 from auditor.model.value import Values
@@ -25,6 +26,8 @@ class PolicySource(Document):
     """Checks left out, each with the reason; they show as skipped."""
     severity: dict[Identifier, Severity] = {}
     """Other severities, by check."""
+    controls: dict[Identifier, dict[str, Many[str]]] = {}
+    """Other criteria, by check and framework: `{some-check: {soc2: [CC6.1]}}`; `[]` means none."""
     variables: dict[str, Any] = {}
 
 
@@ -60,6 +63,8 @@ class ProjectFile(Document):
     """Files, folders and packs."""
     resources: Many[str] = ()
     """The project's own resource kinds."""
+    frameworks: Many[str] = ()
+    """The project's own frameworks, or its own form of a shipped one: files of `auditor schema framework`."""
     accept_values: dict[str, Many[str]] = {}
     """Values that a resource kind does not know yet, by attribute: `action.type: [NEW.TYPE]`."""
     organization_id: str | None = None
@@ -73,8 +78,8 @@ class LoadedPack:
     """
     A pack with the files that make it up.
 
-    `files` holds the documents by file name as shown to people; `excluded` and `severities` are what the
-    project says of its checks.
+    `files` holds the documents by file name as shown to people; `excluded`, `severities` and `controls` are what
+    the project says of its checks.
     """
 
     id: str
@@ -82,6 +87,7 @@ class LoadedPack:
     files: Mapping[str, PolicyFile]
     excluded: Mapping[str, str] = field(default_factory=dict)
     severities: Mapping[str, Severity] = field(default_factory=dict)
+    controls: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +102,8 @@ class Project:
     packs: tuple[LoadedPack, ...]
     environments: tuple[Environment, ...]
     catalogue: Catalogue
+    frameworks: tuple[Framework, ...] = ()
+    """Those that the command line selects: checks that speak to none of them are left out."""
     incomplete: frozenset[str] = frozenset()
     """Packs of which something could not be read, such as the file that declares their variables."""
     own_resources: frozenset[str] = frozenset()

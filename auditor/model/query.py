@@ -83,10 +83,17 @@ class CompiledExpectation:
     address: Address
 
 
+WHOLE_WINDOW: Final = "window"
+"""What `CompiledCheck.archive` says of a check that needs given records over all its windows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledCheck:
     """
-    One check for one environment. `excluded` is the reason why it is left out, if it is.
+    One check for one environment.
+
+    `excluded` is the reason why it is left out, if it is; `archive` is how far given records must
+    reach (a duration, or `WHOLE_WINDOW`), None where PingOne itself is asked.
 
     `queries` are its queries by name; that of a single one is `SINGLE`. `bind` holds JMESPath texts over
     `{name: [...]}`, in the order of the policy.
@@ -110,6 +117,7 @@ class CompiledCheck:
     values: Values
     address: Address
     excluded: str | None = None
+    archive: str | None = None
 
     @property
     def name(self) -> str:

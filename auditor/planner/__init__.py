@@ -15,7 +15,7 @@ from auditor import scim
 from auditor.model.environment import Environment
 from auditor.model.instant import Window
 from auditor.model.plan import Count, Plan, PlannedEnvironment, PlannedQuery, coverage
-from auditor.model.query import Program
+from auditor.model.query import CompiledCheck, Program
 from auditor.model.resource import Catalogue
 from auditor.planner.counts import Counts
 from auditor.planner.document import to_document
@@ -40,7 +40,7 @@ def plan(
     Return what has to be asked for a program.
 
     Checks on one resource of one environment share a query where that reads nothing more than one query for
-    each would; without *merge* every check has its own. Excluded checks ask for nothing. *as_of* counts in
+    each would; without *merge* every check has its own. Skipped checks ask for nothing. *as_of* counts in
     whole milliseconds, as PingOne's filters do: what the plan shows is what is asked. With *given*, the records
     come from files, in which none can still appear. Where *counts* show that one scan of a window takes no more
     requests than several filters, it is scanned.
@@ -54,7 +54,11 @@ def plan(
     probes: list[PlannedQuery] = []
     requests_unmerged = 0
     known = Counts(counts)
-    for (name, resource), demands in _by_resource(program, catalogue, as_of, settles=not given).items():
+    skipped = {
+        check.name: skip for check in program.checks if (skip := _skip(check, given=given)) is not None
+    }
+    asked = [check for check in program.checks if check.name not in skipped]
+    for (name, resource), demands in _by_resource(asked, catalogue, as_of, settles=not given).items():
         make = _Resource(program, catalogue, environments[name], resource, as_of, known)
         own = make.queries(alone(demands))
         found = make.queries(make.scanned(make.shared(demands))) if merge else own
@@ -73,7 +77,7 @@ def plan(
         probes=tuple(probes),
         requests_unmerged=requests_unmerged,
         checks=tuple(check.name for check in program.checks),
-        skipped={check.name: check.excluded for check in program.checks if check.excluded is not None},
+        skipped=skipped,
         valid_until=min((q.coverage.until for q in queries if q.coverage and q.coverage.until), default=None),
     )
 
@@ -101,14 +105,23 @@ def samples(
     return tuple(found.values())
 
 
+def _skip(check: CompiledCheck, *, given: bool) -> str | None:
+    """Return why nothing is asked for a check; None where something is."""
+    if check.excluded is None and check.archive is not None and not given:
+        kinds = dict.fromkeys(query.resource for query in check.queries.values())
+        options = " ".join(f"--records {kind}=FILE" for kind in kinds)
+        return f"It is about more than PingOne holds at once; give an export: {options}"
+    return check.excluded
+
+
 def _by_resource(
-    program: Program, catalogue: Catalogue, as_of: datetime, *, settles: bool
+    checks: Iterable[CompiledCheck], catalogue: Catalogue, as_of: datetime, *, settles: bool
 ) -> dict[tuple[str, str], list[Demand]]:
-    """Return what the checks that are not excluded demand, by environment and resource, in their order."""
+    """Return what checks demand, by environment and resource, in their order."""
     demands: dict[tuple[str, str], list[Demand]] = {}
     number = count()
-    for check in program.checks:
-        for name, query in check.queries.items() if check.excluded is None else ():
+    for check in checks:
+        for name, query in check.queries.items():
             kind = catalogue[query.resource]
             own = resolve(query, kind, as_of, settles=settles)
             where = scim.parse(query.where, check.values) if query.where else EVERYTHING

@@ -35,6 +35,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
             "variables": [list(given) for given in plan.inputs.variables],
             "pushdown": plan.inputs.pushdown,
             "merge": plan.inputs.merge,
+            "frameworks": list(plan.inputs.frameworks),
             "counts": [
                 {
                     "environment": count.environment,

@@ -38,6 +38,7 @@ def render(explanation: Explanation, *, width: int, color: bool) -> str:
     check = explanation.check
     page.put(one_line(check.title), "bold", head=f"{one_line(check.name)}  ")
     page.facts(_about(check))
+    page.facts((("skipped", one_line(explanation.plan.skipped.get(check.name, ""))),))
     for name, query in check.queries.items():
         page.section(f"Query {name}" if name else "Query")
         page.facts(_query(explanation, name, query.where, query.pushed))
@@ -58,8 +59,6 @@ def _about(check: CompiledCheck) -> Iterator[Fact]:
         yield "controls", f"{framework}: {', '.join(controls)}"
     yield "tags", ", ".join(check.tags)
     yield "remediation", one_line(check.remediation)
-    if check.excluded is not None:
-        yield "excluded", one_line(check.excluded)
     for name, value in check.values.items():
         shown = "(sensitive)" if value.sensitive else repr(value.json)
         yield "value", one_line(f"{name} = {shown} (from {value.origin})")

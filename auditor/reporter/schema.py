@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from auditor import jmes
+from auditor.model.framework import Framework
 from auditor.model.resource import Option, ResourceKind, WindowRule, fields
 from auditor.reporter.neutral import one_line
 from auditor.reporter.page import Page
@@ -20,10 +21,27 @@ def render_kinds(kinds: Iterable[ResourceKind], *, width: int, color: bool) -> s
         page.put(one_line(kind.summary), head="      ")
     page.blank()
     page.put(
-        "More of one: auditor schema KIND. Functions: auditor schema functions. "
-        "Documents, as JSON Schemas: auditor schema policy | project | resource | plan | report."
+        "More of one: auditor schema KIND. Functions: auditor schema functions. Criteria: auditor schema frameworks. "
+        "Documents, as JSON Schemas: auditor schema policy | project | framework | resource | plan | report."
     )
     return str(page)
+
+
+def render_frameworks(frameworks: Iterable[Framework], *, width: int, color: bool) -> str:
+    """Write frameworks with the criteria that they list."""
+    page = Page(width, color=color)
+    for framework in frameworks:
+        page.section(one_line(f"{framework.framework}: {framework.title}"))
+        page.put(one_line(framework.scope))
+        page.put(f"Period: {framework.period_days} days", "dim")
+        for criterion, title in framework.criteria.items():
+            page.put(one_line(title), head=f"  {one_line(criterion):9}  ")
+    page.blank()
+    page.put(
+        "Checks name criteria in controls; a project changes that under policies and adds files of its own under "
+        "frameworks: auditor schema framework."
+    )
+    return str(page).lstrip()
 
 
 def render_kind(kind: ResourceKind, *, width: int, color: bool) -> str:

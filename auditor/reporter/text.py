@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.instant import format_instant
 from auditor.model.source import Location
-from auditor.model.verdict import Report, Status, VariableUse, Verdict
+from auditor.model.verdict import FrameworkView, Report, Status, VariableUse, Verdict
 from auditor.reporter import wording
 from auditor.reporter.neutral import one_line, shorten, visible
 from auditor.reporter.page import Page, head, tail
@@ -54,6 +54,8 @@ def render(report: Report, *, width: int, color: bool) -> str:
             _put_verdict(page, verdict, reasons)
         for caveat in wording.caveats(verdicts):
             page.put(caveat, "dim", head=f"  {'caveat':15}  ")
+    for view in report.frameworks:
+        _put_view(page, view)
     if report.asked:
         page.section("Queries")
         warned: set[wording.Fact] = set()  # what several queries on one endpoint were told is told once
@@ -109,6 +111,21 @@ def _put_verdict(page: Page, verdict: Verdict, reasons: set[tuple[str, str]]) ->
     else:
         page.facts(wording.facts(verdict, violations=VIOLATIONS))
     reasons.add(why)
+
+
+def _put_view(page: Page, view: FrameworkView) -> None:
+    """Write the verdicts by criterion, those without any among them."""
+    page.section(one_line(f"{view.title} ({view.framework})"))
+    page.put(one_line(view.scope), "dim")
+    for criterion in view.criteria:
+        status = criterion.status
+        page.put(
+            one_line(f"{criterion.id}  {criterion.title or wording.NOT_LISTED}"),
+            head=f"  {status.name if status is not None else '-':5}  ",
+            head_style=_STATUS_STYLES[status] if status is not None else "dim",
+        )
+        page.put(wording.supported(criterion, view.period_days), "dim", head=f"{'':9}")
+    page.put(wording.covered(view), "bold")
 
 
 def _variable_line(variable: VariableUse) -> str:

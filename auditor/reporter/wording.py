@@ -10,8 +10,20 @@ from typing import Final, TypeAlias
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.instant import format_instant, parse_instant
 from auditor.model.source import Address, Location
-from auditor.model.verdict import Asked, Outcome, Report, Status, Verdict, Violation
+from auditor.model.verdict import (
+    Asked,
+    Criterion,
+    FrameworkView,
+    Outcome,
+    Report,
+    Status,
+    Verdict,
+    Violation,
+)
 from auditor.reporter.neutral import one_line, shorten, visible
+
+NOT_LISTED: Final = "(not listed in this view)"
+"""In place of a title: the criterion is one that a check alone names."""
 
 NOTHING_SELECTED: Final = "No check was selected, so nothing was examined."
 
@@ -63,6 +75,32 @@ def groups(report: Report) -> list[list[Verdict]]:
 def heading(verdict: Verdict) -> str:
     """Return the environment and pack of a verdict, as people name them."""
     return one_line(f"{verdict.environment} / {verdict.pack_title or verdict.pack}")
+
+
+def supported(criterion: Criterion, period_days: int) -> str:
+    """Return `2 checks: 1 fail (some-check), 1 pass · observed 14 of 365 days`, from the least to the most days."""
+    if not criterion.support:
+        return "no check speaks to it"
+    names: dict[Status, list[str]] = {}
+    for each in criterion.support:
+        names.setdefault(each.status, []).append(each.verdict.rpartition("/")[2])
+    counts = ", ".join(
+        f"{len(names[status])} {status.word}"
+        + (f" ({', '.join(dict.fromkeys(names[status]))})" if status >= Status.FAIL else "")
+        for status in sorted(names, reverse=True)
+    )
+    days = sorted({each.observed_days for each in criterion.support})
+    least = f"{days[0]} to " if len(days) > 1 else ""
+    observed = f"observed {least}{days[-1]} of {period_days} days"
+    return one_line(f"{quantity(len(criterion.support), 'check')}: {counts} · {observed}")
+
+
+def covered(view: FrameworkView) -> str:
+    """Return which criteria of a view no check speaks to."""
+    listed = [criterion for criterion in view.criteria if criterion.title]
+    missing = [criterion.id for criterion in listed if criterion.status is None]
+    told = f"; no check speaks to {one_line(', '.join(missing))}" if missing else ""
+    return f"Checks speak to {len(listed) - len(missing)} of {len(listed)} criteria{told}."
 
 
 def provenance(report: Report) -> list[str]:
