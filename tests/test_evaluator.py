@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from auditor.model.instant import format_instant, parse_instant
 from auditor.model.query import Program
 from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON, Value, Values
-from auditor.model.verdict import Status, Verdict
+from auditor.model.verdict import Status, Verdict, Violation
 from tests.support import ROOT, examples
 from tests.test_compiler import KINDS, pack_of, policy_file, program, query
 from tests.test_planner_windows import NOW
@@ -47,10 +48,11 @@ def audit(
     pages: Iterable[Sequence[JSON]],
     failure: Failure | None = None,
     kinds: Mapping[str, ResourceKind] = KINDS,
+    **options: Any,
 ) -> tuple[Verdict, ...]:
     """Judge the same pages for every query of a program."""
     plan = planner.plan(compiled, kinds, as_of=NOW, tool_version="test")
-    running = Audit(compiled, plan, kinds)
+    running = Audit(compiled, plan, kinds, **options)
     received = [tuple(page) for page in pages]
     for planned in plan.queries:
         for number, records in enumerate(received):
@@ -66,13 +68,23 @@ def judge(
     failure: Failure | None = None,
     variables: Values | None = None,
     kinds: Mapping[str, ResourceKind] = KINDS,
+    options: Mapping[str, Any] | None = None,
     **check: Any,
 ) -> Verdict:
     """Judge records by one check."""
     written = {"query": WINDOW, **check}
     compiled = program({"check": written}, variables=variables, kinds=kinds)
-    (verdict,) = audit(compiled, [records], failure, kinds)
+    (verdict,) = audit(compiled, [records], failure, kinds, **options or {})
     return verdict
+
+
+def without_pages(verdict: Verdict) -> Verdict:
+    """Return a verdict that does not say which answer brought its violations."""
+    outcomes = (
+        replace(outcome, violations=tuple(replace(violation, page="") for violation in outcome.violations))
+        for outcome in verdict.outcomes
+    )
+    return replace(verdict, outcomes=tuple(outcomes))
 
 
 def summary(verdict: Verdict) -> list[Any]:
@@ -262,18 +274,37 @@ def test_a_record_that_can_not_be_selected_is_an_error_and_hides_no_other():
     assert summary(judge(bad, query=where)) == ["error", "evaluation.not-comparable", 0, 0, 0]
 
 
-def test_one_broken_expectation_leaves_the_others_their_verdict(monkeypatch):
-    monkeypatch.setattr("auditor.evaluator.reducers.MAX_ITEMS", 2)
-    expect = [{"every": "id == '0'"}, "length(@) == `3`"]
-    verdict = judge(*events([{}, {}, {}]), expect=expect)
+def test_one_broken_expectation_leaves_the_others_their_verdict():
+    expect = [{"every": "id == '0'"}, "length(sort_by(@, &id)) == `3`", "length(@) == `3`"]
+    verdict = judge(*events([{}, {}, {}]), expect=expect, options={"max_items": 2})
     assert [(o.status.word, o.code, o.exceptions) for o in verdict.outcomes] == [
         ("fail", "policy.violation", 2),
         ("error", "evaluation.too-many", 0),
+        ("pass", "policy.holds", 0),
     ]
     assert verdict.reason == (
-        "The expression can not be evaluated: it needs the whole list, which has more than 2 records."
+        "The expression can not be evaluated: the list is too long: @ has more than 2 items."
     )
-    assert judge(*events([{}, {}]), expect="length(@) == `2`").status is Status.PASS
+    few = judge(*events([{}, {}]), expect="length(sort_by(@, &id)) == `2`", options={"max_items": 2})
+    assert few.status is Status.PASS
+
+
+def test_what_makes_items_of_each_record_keeps_none_of_them():
+    for expect in ("none", {"some": "[?id == '1'].tags"}, {"none": "[].{x: id}"}):
+        verdict = judge(*events([{"tags": ["a"]}] * 50), expect=expect, options={"max_items": 0})
+        assert verdict.code in {"policy.violation", "policy.holds"}
+
+
+def test_what_is_bound_needs_all_records_at_once():
+    check = {
+        "query": None,
+        "queries": {"all": WINDOW},
+        "bind": {"last": "max(all[].id) || 'none'"},
+        "expect": {"every": "id != ${bind.last}", "over": "all"},
+    }
+    compiled = program({"check": check})
+    codes = [audit(compiled, [events([{}] * n)], max_items=2)[0].code for n in (2, 3)]
+    assert codes == ["policy.violation", "evaluation.too-many"]
 
 
 @pytest.mark.parametrize(
@@ -424,6 +455,85 @@ def port_kind(kind: ResourceKind) -> ResourceKind:
     return kind.model_copy(update={"item": item})
 
 
+# --- what a violation rests on, and who is shown it ----------------------------------------------------
+
+
+def test_a_violation_says_which_answer_brought_it_and_what_was_read_of_it():
+    records = [
+        event(0, actors={"user": {"id": "ada"}}, tags=["a", "b"]),
+        event(1, resources=[{"id": "r", "type": "USER"}, {"id": "s"}]),
+    ]
+    reads: Mapping[str, list[dict[str, JSON]]] = {
+        "actors.user.id == 'x' || tags == `[]` || id == 'x'": [
+            {"actors.user.id": "ada", "tags": ["a", "b"], "id": "0"},
+            {"actors.user.id": None, "tags": None, "id": "1"},
+        ],
+        "resources[].type == `[]`": [{"resources.type": None}, {"resources.type": ["USER", None]}],
+    }
+    for text, values in reads.items():
+        found = judge(*records, expect={"every": text, "on_missing": "fail"}).outcomes[0].violations
+        assert [(violation.page, violation.values) for violation in found] == [
+            ("prod/activities/1#0", value) for value in values
+        ]
+    (one,) = judge(*records, expect={"none": "[?tags].tags[0]"}).outcomes[0].violations
+    assert (one.item, one.page, one.values) == ("a", "prod/activities/1#0", {"tags": ["a", "b"]})
+    for expect in ("none", {"none": "reverse(sort_by(@, &id))"}):
+        one, _ = judge(*records, expect=expect).outcomes[0].violations
+        assert one.page == "prod/activities/1#0"
+    for made in ({"none": "count_by(@, &id)"}, {"that": "length(@) == `5`"}):
+        one, *_ = judge(*records, expect=made).outcomes[0].violations
+        assert (one.page, one.values) == ("", {})
+
+
+def test_what_is_compared_with_a_sensitive_value_is_not_told():
+    values = {"var.secret": Value("canary", sensitive=True)}
+    expect = {"every": "id == ${var.secret}"}
+    (found,) = judge(event(0), variables=values, expect=expect).outcomes[0].violations
+    assert found.values == {}
+
+
+@pytest.mark.parametrize(
+    "expect",
+    [
+        {"every": "id == 'x'"},
+        "none",
+        {"none": "[].{x: id}"},
+        {"none": "sort_by(@, &id)"},
+        {"none": "[?result.status == 'x']", "on_missing": "fail"},
+        {"none": "[?id != '0'].{x: length(result.status)}", "on_missing": "fail"},
+    ],
+)
+def test_every_violation_is_shown_once_whatever_the_number_and_may_be_waived(expect):
+    shown: list[tuple[str, Violation]] = []
+    verdict = judge(
+        *reversed(events([{}] * 50)),
+        expect=expect,
+        options={
+            "waived_by": lambda check, violation: check.id if "7" in violation.identity else None,
+            "on_violation": lambda name, violation: shown.append((name, violation)),
+        },
+    )
+    (outcome,) = verdict.outcomes
+    assert outcome.exceptions == (49 if "id != '0'" in str(expect) else 50)
+    assert (outcome.waived, verdict.waived) == (5, 5)
+    assert {name for name, _ in shown} == {verdict.name}
+    assert len({violation.fingerprint for _, violation in shown}) == len(shown) == outcome.exceptions
+    assert all(violation in [each for _, each in shown] for violation in outcome.violations)
+    assert len(outcome.violations) == 20
+    assert [v.identity for v in outcome.violations if v.waived_by == "check"] == [
+        v.identity for v in outcome.violations if "7" in v.identity
+    ]
+    plain = judge(*events([{}] * 50), expect=expect).outcomes[0]
+    assert [v.fingerprint for v in plain.violations] == [v.fingerprint for v in outcome.violations]
+
+
+def test_a_whole_list_is_one_violation_that_may_be_waived():
+    options = {"waived_by": lambda *_: "TICKET-1"}
+    verdict = judge(event(0), expect="length(@) == `5`", options=options)
+    assert (verdict.exceptions, verdict.waived, verdict.is_waived) == (1, 1, True)
+    assert verdict.status is Status.FAIL
+
+
 # --- fingerprints ------------------------------------------------------------------------------------
 
 
@@ -498,7 +608,8 @@ def test_neither_the_order_of_arrival_nor_the_pages_change_a_verdict(
     shuffled = list(ordered)
     random.shuffle(shuffled)
     pages = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
-    assert audit(compiled, pages) == audit(compiled, [ordered])
+    shown = [[without_pages(verdict) for verdict in audit(compiled, given)] for given in (pages, [ordered])]
+    assert shown[0] == shown[1]
 
 
 @settings(max_examples=examples(100), deadline=None)

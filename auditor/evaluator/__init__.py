@@ -3,13 +3,19 @@ From records to verdicts.
 
 `Audit(program, plan, catalogue)`, then `add` for every page, then `finish` with the ends of the queries. No
 verdict is a pass unless everything that it rests on was read completely, decoded and decided.
+
+Memory does not grow with the number of records, but for what has to be kept: items of an expression that does not
+stream (`jmes.stream`), records of checks that bind values, up to `max_items`, and keys of groups. Beyond, the
+verdict is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from functools import cache, partial
+from typing import Any, Final, TypeAlias
 
 from auditor import jmes
 from auditor.evaluator.counting import thresholds
@@ -25,7 +31,8 @@ from auditor.evaluator.judging import (
 )
 from auditor.evaluator.populations import Population
 from auditor.evaluator.privacy import Personal, Redaction
-from auditor.evaluator.reducers import Every, Finding, Reducer, Subject, Together, Undecided, Whole, number
+from auditor.evaluator.reducers import Every, Finding, Items, List, Reducer, Undecided
+from auditor.evaluator.violations import Hook, Received, Subject, Violations, number
 from auditor.jmes.tree import Literal
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.instant import Duration, format_instant
@@ -34,18 +41,42 @@ from auditor.model.policy import SEVERITIES
 from auditor.model.query import WHOLE_WINDOW, CompiledCheck, CompiledExpectation, Program
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value, Values
-from auditor.model.verdict import Examined, Outcome, Status, Verdict
+from auditor.model.verdict import Examined, Outcome, Status, Verdict, Violation
 
-__all__ = ["Audit"]
+__all__ = ["MAX_ITEMS", "Audit", "OnViolation", "WaivedBy"]
+
+MAX_ITEMS: Final = jmes.MAX_ITEMS
+"""Records or items that one part of an expression, or one query of a check that binds values, may keep."""
+
+WaivedBy: TypeAlias = Callable[[CompiledCheck, Violation], str | None]
+"""What names the waiver that covers a violation of a check, if one does."""
+
+OnViolation: TypeAlias = Callable[[str, Violation], None]
+"""What is shown every violation with the name of its check, when it is found and in no order."""
 
 ARCHIVE_GRACE: Final = timedelta(days=1)
 """How much later than a window given records may begin, and how much earlier end: a quiet day is no gap."""
 
 
 class Audit:
-    """All checks of a program on their way over the records of a plan."""
+    """
+    All checks of a program on their way over the records of a plan.
 
-    def __init__(self, program: Program, plan: Plan, catalogue: Catalogue) -> None:
+    *waived_by* is asked once for each violation, *on_violation* is shown each with the answer. Both are shown
+    what was found where the verdict is an error in the end.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        plan: Plan,
+        catalogue: Catalogue,
+        *,
+        waived_by: WaivedBy | None = None,
+        on_violation: OnViolation | None = None,
+        max_items: int | None = None,
+    ) -> None:
+        max_items = MAX_ITEMS if max_items is None else max_items
         checks = {check.name: check for check in program.checks}
         self._checks = program.checks
         self._skipped = plan.skipped
@@ -56,22 +87,32 @@ class Audit:
             for use in query.uses:
                 check = checks[use.check]
                 kind = catalogue[query.resource]
-                population = Population(check, use, query, kind, keeps=_is_join(check))
+                keeps = max_items if check.bind else 0
+                population = Population(check, use, query, kind, keeps=keeps)
                 self._uses.setdefault(query.id, []).append(population)
                 populations.setdefault(check.name, {})[use.name] = population
         resources = {query.resource for query in plan.queries}
         types = {name: jmes.type_of(catalogue[name].item) for name in resources}
         self._runs = {
-            name: _Run(checks[name], {each: own[each] for each in checks[name].queries}, types, plan)
+            name: _Run(
+                checks[name],
+                {each: own[each] for each in checks[name].queries},
+                types,
+                plan,
+                hook=_hook(checks[name], waived_by, on_violation),
+                max_items=max_items,
+            )
             for name, own in populations.items()
         }
 
     def add(self, page: Page) -> None:
         """Offer the records of one page to every check that its query serves."""
         populations = self._uses[page.query]
+        name = f"{page.query}#{page.number}"
         for record in page.records:
+            received = Received(name, record)
             for population in populations:
-                population.add(record)
+                population.add(record, received)
 
     def finish(self, ends: Iterable[QueryEnd]) -> tuple[Verdict, ...]:
         """Return the verdict of every check, in the order of the program."""
@@ -85,9 +126,19 @@ class Audit:
         )
 
 
-def _is_join(check: CompiledCheck) -> bool:
-    """Tell whether a check needs the records of its queries together, so that they have to be kept."""
-    return bool(check.bind) or any(expectation.over is None for expectation in check.expectations)
+def _hook(check: CompiledCheck, waived_by: WaivedBy | None, on_violation: OnViolation | None) -> Hook | None:
+    if waived_by is None and on_violation is None:
+        return None
+
+    def hook(violation: Violation) -> Violation:
+        waiver = waived_by(check, violation) if waived_by else None
+        if waiver is not None:
+            violation = replace(violation, waived_by=waiver)
+        if on_violation:
+            on_violation(check.name, violation)
+        return violation
+
+    return hook
 
 
 class _Run:
@@ -99,10 +150,15 @@ class _Run:
         populations: Mapping[str, Population],
         types: Mapping[str, jmes.Type],
         plan: Plan,
+        *,
+        hook: Hook | None,
+        max_items: int,
     ) -> None:
         self.check = check
         self.populations = populations
         self.plan = plan
+        self.hook = hook
+        self.max_items = max_items
         self.bound: dict[str, Value] = {}
         self.bound_personal: tuple[str, ...] = ()
         self.types = {name: types[population.kind.kind] for name, population in populations.items()}
@@ -110,46 +166,80 @@ class _Run:
         self.reducers: dict[int, Reducer] = {}
         if not check.bind:
             for position, expectation in enumerate(check.expectations):
-                if expectation.over is not None:
-                    reducer = self._reducer(expectation, check.values)
-                    self.reducers[position] = reducer
-                    populations[expectation.over].reducers.append(reducer)
+                reducer = self.reducers[position] = self._reducer(expectation, check.values)
+                for population, step in self._steps(expectation, reducer):
+                    population.steps.append(step)
+
+    def _steps(
+        self, expectation: CompiledExpectation, reducer: Reducer
+    ) -> Iterable[tuple[Population, Callable[[JSON, Received], None]]]:
+        """Yield the populations that an expectation is about, each with what takes its records."""
+        if expectation.over is not None:
+            yield self.populations[expectation.over], reducer.step
+        else:
+            for name, population in self.populations.items():
+                yield population, partial(reducer.step, of=name)
 
     # Expressions
 
     def _reducer(self, expectation: CompiledExpectation, values: Values) -> Reducer:
+        lists = tuple(self.populations) if expectation.over is None else ()
         record = jmes.ANY if expectation.over is None else self.types[expectation.over]
         if expectation.over is None:
             given = self._joined_type()
         else:
             given = record if expectation.form == "every" else jmes.list_of(record)
         expression = _compiled(expectation.expression, values, given, self.plan)
-        item = given if expectation.form in ("every", "that") else record
-        subject = self._subject(expectation, values, item, expression)
-        if expectation.over is None:
-            return Together(expression, subject, expectation.on_missing, self._lists())
+        template = self._template(
+            expectation, values, given if expectation.form in ("every", "that") else record
+        )
+        subject = self._subject(expectation, expression.node, template)
         if expectation.form == "every":
-            return Every(expression, subject, expectation.on_missing)
-        return Whole(expectation.form, expression, subject, expectation.on_missing)
+            return Every(expression, Violations(subject, self.hook), expectation.on_missing)
+        stream = cache(
+            lambda select: jmes.stream(
+                expression.node,
+                as_of=self.plan.as_of,
+                select=select,
+                lists=lists,
+                max_items=self.max_items,
+            )
+        )
+        message = template.stream(lists, max_items=self.max_items) if template else None
+        kind = Items if expectation.form != "that" and jmes.is_itemwise(expression.node) else List
+        return kind(
+            expectation.form,
+            expression,
+            stream,
+            partial(Violations, subject, self.hook),
+            expectation.on_missing,
+            message,
+        )
+
+    def _template(
+        self, expectation: CompiledExpectation, values: Values, item: jmes.Type
+    ) -> jmes.Template | None:
+        if expectation.message is None:
+            return None
+        return jmes.Template.parse(
+            expectation.message,
+            values,
+            as_of=self.plan.as_of,
+            see=lambda node, _: jmes.check(node, item, warns_of_missing=False).node,
+        )
 
     def _subject(
-        self, expectation: CompiledExpectation, values: Values, item: jmes.Type, expression: jmes.Expression
+        self, expectation: CompiledExpectation, node: jmes.Node, template: jmes.Template | None
     ) -> Subject:
-        template = None
-        if expectation.message is not None:
-            template = jmes.Template.parse(
-                expectation.message,
-                values,
-                as_of=self.plan.as_of,
-                see=lambda node, _: jmes.check(node, item, warns_of_missing=False).node,
-            )
         default = DEFAULT_MESSAGES[expectation.form].format(expectation.expression)
         kind = self._kind(expectation)
         paths = self._joined_personal() if expectation.over is None else kind.personal
-        made = expression.node if expectation.form in ("none", "some") else None
+        made = node if expectation.form in ("none", "some") else None
         kinds = [population.kind for population in self.populations.values()]
         redaction = Redaction(Personal(tuple(paths), self.bound_personal), made, kinds)
-        return Subject(self.check.name, kind, template, default, redaction)
+        # What is compared with a sensitive value could tell it.
+        reads = () if expectation.over is None or _is_sensitive(node) else jmes.fields_read(node)
+        return Subject(self.check.name, kind, template, default, redaction, reads)
 
     def _joined_personal(self) -> tuple[str, ...]:
         """Return the personal fields of all records, as expressions over all queries see them."""
@@ -170,7 +260,7 @@ class _Run:
         """Return the records of each query in order, as joins see them."""
         return {
             name: sorted(
-                population.records,
+                (received.record for received in population.records),
                 key=Subject(self.check.name, population.kind, None, "", Redaction(Personal())).key,
             )
             for name, population in self.populations.items()
@@ -245,6 +335,7 @@ class _Run:
                 population.count for name, population in self.populations.items() if {None, name} & over
             ),
             exceptions=sum(outcome.exceptions for outcome in outcomes),
+            waived=sum(outcome.waived for outcome in outcomes),
             undecided=max(outcome.undecided for outcome in outcomes),
             outcomes=outcomes,
             bound={name: value.json for name, value in self.bound.items() if not value.sensitive},
@@ -315,10 +406,9 @@ class _Run:
         for position, expectation in enumerate(self.check.expectations):
             if position not in reducers and self._emptiness(expectation) is None:
                 reducer = reducers[position] = self._reducer(expectation, values)
-                for record in (
-                    self.populations[expectation.over].records if expectation.over is not None else ()
-                ):
-                    reducer.step(record)
+                for population, step in self._steps(expectation, reducer):
+                    for received in population.records:
+                        step(received.record, received)
         return reducers
 
     def _emptiness(self, expectation: CompiledExpectation) -> Judgement | None:
@@ -341,7 +431,7 @@ class _Run:
         # What was found in an answer that is not complete is shown, and decides nothing.
         finding = None
         if reducer is not None and emptiness is None and (population or obstacle is None):
-            finding = reducer.finish()
+            finding = reducer.finish(population)
         judgement = obstacle or emptiness or of_finding(finding or Finding())
         finding = finding or Finding(observed="no records")
         return Outcome(
@@ -356,6 +446,7 @@ class _Run:
             population=population - finding.skipped,
             exceptions=finding.exceptions,
             undecided=finding.undecided,
+            waived=finding.waived,
             violations=finding.violations,
             help=judgement.help,
             thresholds=thresholds(self.check, expectation, self._kind(expectation), self.plan.as_of),
@@ -371,7 +462,9 @@ _DECIDE_BIND = (
 def _compiled(text: str, values: Values, given: jmes.Type, plan: Plan) -> jmes.Expression:
     """Return an expression as it is evaluated on values of a type, which tells instants from other texts."""
     return jmes.compile(
-        jmes.check(jmes.parse(text, values), given, warns_of_missing=False).node, as_of=plan.as_of
+        jmes.check(jmes.parse(text, values), given, warns_of_missing=False).node,
+        as_of=plan.as_of,
+        generated=True,
     )
 
 

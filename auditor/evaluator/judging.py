@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from auditor.evaluator.populations import Population
-from auditor.evaluator.reducers import MAX_ITEMS, Finding, number
+from auditor.evaluator.reducers import Finding
+from auditor.evaluator.violations import number
 from auditor.model.evidence import QueryEnd
 from auditor.model.policy import EVERY_ITEM, Form, OnEmpty
 from auditor.model.verdict import Status
@@ -42,7 +43,7 @@ def unread(population: Population, end: QueryEnd | None, probe: QueryEnd | None)
     if population.is_too_large:
         return _error(
             "evaluation.too-many",
-            f"A join needs all records of a query at once, and one has more than {MAX_ITEMS:,}.",
+            "What is bound needs all records of a query at once, and one has too many.",
             ERROR_HELP["evaluation.too-many"],
         )
     return _silent(population, probe)
@@ -137,5 +138,6 @@ DECIDE: Final = (
 
 ERROR_HELP: Final = {
     "evaluation.error": "Mend the expression, or narrow `where`.",
-    "evaluation.too-many": "Narrow `where` or the window, or write the expectation as `every`.",
+    "evaluation.too-many": "Narrow `where` or the window, ask for something that need not be kept, such as length, "
+    "or write the expectation as `every`.",
 }

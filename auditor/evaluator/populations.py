@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from auditor import scim
 from auditor.evaluator.counting import Counts
-from auditor.evaluator.reducers import MAX_ITEMS, Reducer
+from auditor.evaluator.violations import Received
 from auditor.model.plan import PlannedQuery, Use, belongs
 from auditor.model.query import CompiledCheck
 from auditor.model.resource import ResourceKind
@@ -18,14 +17,14 @@ from auditor.model.verdict import Examined
 
 class Population:
     """
-    Selects the records that a query of a check is about, counts them, and hands them to its reducers.
+    Selects the records that a query of a check is about, counts them, and hands them on, to `steps`.
 
-    With *keeps*, the records are kept too, for joins. `unselectable` counts records of which it can not be told
+    Up to *keeps* records are kept too, for what is bound. `unselectable` counts records of which it can not be told
     whether the check is about them, `outside` those that lie outside the check's window.
     """
 
     def __init__(
-        self, check: CompiledCheck, use: Use, query: PlannedQuery, kind: ResourceKind, *, keeps: bool
+        self, check: CompiledCheck, use: Use, query: PlannedQuery, kind: ResourceKind, *, keeps: int
     ) -> None:
         self.name = use.name
         self.kind = kind
@@ -34,8 +33,8 @@ class Population:
         self.outside = 0
         self.unselectable = 0
         self.unselectable_reason = ""
-        self.reducers: list[Reducer] = []
-        self.records: list[JSON] = []
+        self.steps: list[Callable[[JSON, Received], None]] = []
+        self.records: list[Received] = []
         self.is_too_large = False
         self._counts = Counts(check, use.name, kind) if kind.buckets else None
         self._keeps = keeps
@@ -46,7 +45,7 @@ class Population:
             scim.predicate(scim.parse(use.where, check.values), scim.rules(kind)) if use.where else None
         )
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, record: JSON, received: Received) -> None:
         """Take a record, if the check is about it."""
         try:
             if not belongs(record, self._window, self.kind):
@@ -61,14 +60,14 @@ class Population:
         self.count += 1
         if self._counts is not None:
             self._counts.add(record)
-        for reducer in self.reducers:
-            reducer.step(record)
+        for step in self.steps:
+            step(record, received)
         if self._keeps:
-            self.is_too_large = self.is_too_large or len(self.records) >= MAX_ITEMS
+            self.is_too_large = self.is_too_large or len(self.records) >= self._keeps
             if self.is_too_large:
                 self.records.clear()
             else:
-                self.records.append(record)
+                self.records.append(received)
 
     @property
     def caveats(self) -> tuple[str, ...]:

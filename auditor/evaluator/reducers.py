@@ -1,214 +1,24 @@
 """
 Expectations as reducers: records go in one by one, a finding comes out.
 
-`every` looks at each record on its own. The other forms need the whole list, which is kept up to a bound and
-sorted by order key and identity, so that no order of arrival changes a finding.
+`every` looks at each record on its own. The other forms are about the list of all records, in the order of (order
+key, identity), which no order of arrival changes. It is kept only where nothing less will do: `Items` is for
+expressions that make items of each record by itself, `List` for all others, as streams.
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
-from auditor import jmes, scim
-from auditor.evaluator.privacy import Personal, Redaction
-from auditor.model.instant import parse_instant
+from auditor import jmes
+from auditor.evaluator.violations import SHOWN, Key, Received, Violations, number
 from auditor.model.policy import Form, OnMissing
-from auditor.model.resource import ResourceKind, value_at
 from auditor.model.value import JSON
-from auditor.model.verdict import PERSONAL, Redacted, Status, Violation
-
-MAX_ITEMS: Final = 100_000
-"""Records that one expectation over the whole list, or a join of one query, may hold; beyond, it is refused."""
-
-SHOWN: Final = 20
-"""Violations that a verdict shows; the rest is counted."""
-
-THE_LIST: Final = "the whole list"
-"""What names a violation that is no single record's."""
-
-_SHOWN_LENGTH: Final = 120
-
-
-class Subject:
-    """What a check is about: how its records are ordered and named, and how a violation is told."""
-
-    def __init__(
-        self,
-        check: str,
-        kind: ResourceKind,
-        template: jmes.Template | None,
-        default_message: str,
-        redaction: Redaction,
-    ) -> None:
-        self.check = check
-        self.kind = kind
-        self.template = template
-        self.default_message = default_message
-        self.redaction = redaction
-        # Of what is bound, a record without names knows nothing.
-        self._from_bound = self._personal_pieces(Personal(bound=redaction.personal.bound))
-        self._instant_path = kind.buckets.start if kind.buckets else kind.instant
-        paths = (kind.order_key, *kind.identity)
-        self._paths = [(path, scim.rules(kind)(path).type == "instant") for path in paths]
-
-    def key(self, record: JSON) -> tuple[Any, ...]:
-        """
-        Return order key and identity of a record, in a form that sorts.
-
-        Instants sort as instants: PingOne may write the same one with and without milliseconds.
-        """
-        return tuple(_sortable(value_at(record, path), instant) for path, instant in self._paths)
-
-    def name(self, item: JSON) -> str:
-        """Return what names an item: a record's identity, else its own value, cut short."""
-        if self._is_record(item):
-            return ", ".join(str(value_at(item, path)) for path in self.kind.identity)
-        text = item if isinstance(item, str) else _canonical(item, ascii_only=False)
-        return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 1]}…"
-
-    def public_name(self, item: JSON) -> str:
-        """Return what names an item in a reason, which all may read."""
-        return self.name(self.redaction.item(item))
-
-    def violation(self, item: JSON) -> Violation:
-        """Return a record, or an item that an expression made of records, as a violation."""
-        known = [self.key(item)] if self._is_record(item) else [None, item]
-        link = value_at(item, "_links.self.href") if isinstance(item, dict) else None
-        return Violation(
-            fingerprint=self._fingerprint(*known),
-            identity=self.name(item),
-            at=self._instant(item),
-            message=self._message(item),
-            item=item,
-            link=link if isinstance(link, str) else None,
-            redacted=self._redacted(item),
-        )
-
-    def violation_of_list(self, records: JSON) -> Violation:
-        """Return the whole list as one violation; of its records only the message tells."""
-        return Violation(
-            fingerprint=self._fingerprint(),
-            identity=THE_LIST,
-            at=None,
-            message=self._message(records),
-            item=None,
-            redacted=self._redacted_list(records),
-        )
-
-    def _redacted(self, item: JSON) -> Redacted | None:
-        """Return an item as it is told without personal data; None where that is no other."""
-        told = self.redaction.item(item)
-        if told is item and not any(self._from_bound):
-            return None
-        pairs = self._pairs(item, told, self._from_bound)
-        return Redacted(identity=self.name(told), message=pairs, item=told)
-
-    def _redacted_list(self, records: JSON) -> Redacted | None:
-        """Return the message about a list with nothing personal in it; None where that is no other."""
-        personal = self._personal_pieces(self.redaction.personal)
-        if not any(personal):
-            return None
-        return Redacted(identity=THE_LIST, message=self._pairs(records, records, personal), item=None)
-
-    def _pairs(self, item: JSON, told: JSON, personal: tuple[bool, ...]) -> tuple[tuple[str, str], ...]:
-        """Return the pieces of the message of an item, and of that which is told instead."""
-        if self.template is None:
-            return ((self.default_message, self.default_message),)
-        without = [
-            PERSONAL if hidden else piece
-            for hidden, piece in zip(personal, self.template.pieces(told), strict=True)
-        ]
-        return tuple(zip(self.template.pieces(item), without, strict=True))
-
-    def _personal_pieces(self, personal: Personal) -> tuple[bool, ...]:
-        """Tell for each part of the message whether it can hold something personal."""
-        parts = self.template.parts if self.template else ()
-        return tuple(not isinstance(part, str) and personal.touches(part.node) for part in parts)
-
-    def _message(self, item: JSON) -> str:
-        return self.template.render(item) if self.template else self.default_message
-
-    def _fingerprint(self, *known: JSON) -> str:
-        return hashlib.sha256(_canonical([self.check, *known]).encode("ascii")).hexdigest()[:32]
-
-    def _is_record(self, item: JSON) -> bool:
-        return isinstance(item, dict) and all(value_at(item, path) is not None for path in self.kind.identity)
-
-    def _instant(self, item: JSON) -> datetime | None:
-        text = value_at(item, self._instant_path) if self._instant_path and isinstance(item, dict) else None
-        try:
-            return parse_instant(text) if isinstance(text, str) else None
-        except ValueError:
-            return None
-
-
-def _sortable(value: JSON, instant: bool) -> tuple[int, Any]:  # noqa: FBT001  # called in one line
-    """Return a value of a record with the rank of its type, since values of two types have no order."""
-    if value is None:
-        return (0, 0)
-    if isinstance(value, int | float):
-        return (1, value)
-    if instant and isinstance(value, str):
-        try:
-            return (2, parse_instant(value))
-        except ValueError:
-            pass
-    return (3, value if isinstance(value, str) else _canonical(value))
-
-
-def _canonical(value: JSON, *, ascii_only: bool = True) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=ascii_only, sort_keys=True, default=str)
-    except (RecursionError, ValueError):  # deeper, or a number of more digits, than Python writes
-        return "(too large)"
-
-
-@dataclass(slots=True)
-class Violations:
-    """The violations of one expectation on each record: all counted, the first in order kept."""
-
-    subject: Subject
-    total: int = 0
-    _kept: list[tuple[tuple[Any, ...], JSON]] = field(default_factory=list)
-
-    def add(self, record: JSON) -> None:
-        """Count a record that violates."""
-        self.total += 1
-        self._kept.append((self.subject.key(record), record))
-        if len(self._kept) > 10 * SHOWN:
-            self._kept = self._first()
-
-    def _first(self) -> list[tuple[tuple[Any, ...], JSON]]:
-        return heapq.nsmallest(SHOWN, self._kept, key=lambda entry: entry[0])
-
-    def first(self) -> tuple[Violation, ...]:
-        """Return the first violations by order key and identity."""
-        return tuple(self.subject.violation(record) for _, record in self._first())
-
-
-@dataclass(slots=True)
-class Undecided:
-    """What could not be decided: how much of it, and which operands were absent how often."""
-
-    total: int = 0
-    operands: dict[str, int] = field(default_factory=dict)
-
-    def add(self, undecided: jmes.Undecided) -> None:
-        """Count one record, element or list."""
-        self.total += 1
-        for operand in undecided.operands:
-            self.operands[operand.text] = self.operands.get(operand.text, 0) + 1
-
-    def reason(self, what: str) -> str:
-        """Return a sentence about *what* can not be decided."""
-        absent = ", ".join(f"`{text}` is absent in {count}" for text, count in sorted(self.operands.items()))
-        return f"{what} can not be decided: {absent}."
+from auditor.model.verdict import Status, Violation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +35,7 @@ class Finding:
     observed: str = ""
     violations: tuple[Violation, ...] = ()
     exceptions: int = 0
+    waived: int = 0
     undecided: int = 0
     undecided_reason: str = ""
     skipped: int = 0
@@ -235,160 +46,443 @@ class Finding:
 class Reducer(Protocol):
     """One expectation on its way over the records."""
 
-    def step(self, record: JSON) -> None:
-        """Take one record of the population."""
+    def step(self, record: JSON, received: Received, of: str = "") -> None:
+        """Take one record of the population, or of one of several by its name."""
 
-    def finish(self) -> Finding:
-        """Return what was found."""
+    def finish(self, records: int) -> Finding:
+        """Return what was found in so many records."""
+
+
+@dataclass(slots=True)
+class Undecided:
+    """What could not be decided: how much of it, and which operands were absent how often."""
+
+    total: int = 0
+    operands: Counter[jmes.Operand] = field(default_factory=Counter)
+
+    def add(self, undecided: jmes.Undecided) -> None:
+        """Count one record, element or list."""
+        self.total += 1
+        self.operands.update(undecided.operands)
+
+    def reason(self, what: str) -> str:
+        """Return a sentence about *what* can not be decided."""
+        counts: Counter[str] = Counter()
+        for operand, count in self.operands.items():
+            counts[operand.text] += count
+        absent = ", ".join(f"`{text}` is absent in {count}" for text, count in sorted(counts.items()))
+        return f"{what} can not be decided: {absent}."
 
 
 class Every:
     """`every`: true of each record."""
 
-    def __init__(self, expression: jmes.Expression, subject: Subject, on_missing: OnMissing | None) -> None:
-        self.expression = expression
-        self.subject = subject
+    def __init__(
+        self, expression: jmes.Expression, violations: Violations, on_missing: OnMissing | None
+    ) -> None:
         self.on_missing = on_missing
-        self.violations = Violations(subject)
+        self.violations = violations
         self.undecided = Undecided()
-        self.records = 0
         self.skipped = 0
-        self.held = 0
-        self.error: tuple[tuple[Any, ...], str] | None = None
+        self.errors = 0
+        self.error: tuple[Key, str] | None = None
+        self._decide = expression.decide
+        self._missing = jmes.Missing(select=False)
 
-    def step(self, record: JSON) -> None:
+    def step(self, record: JSON, received: Received, of: str = "") -> None:  # noqa: ARG002  # of the one that it is about
         """Take one record."""
-        self.records += 1
         try:
-            result = self.expression.decide(record, jmes.Missing(select=False))
+            result = self._decide(record, self._missing)
         except jmes.EvaluationError as error:
-            self._fail(record, str(error))
+            self._fail(received, str(error))
+            return
+        if result is True:
             return
         if isinstance(result, jmes.Undecided):
-            self._missing(record, result)
-        elif result is True:
-            self.held += 1
+            self._leave_open(received, result)
         elif result is False:
-            self.violations.add(record)
+            self._violate(received)
         else:
-            self._fail(record, f"the expression is {_kind(result)}, not true or false")
+            self._fail(received, f"the expression is {_kind(result)}, not true or false")
 
-    def _missing(self, record: JSON, result: jmes.Undecided) -> None:
+    def _violate(self, received: Received) -> None:
+        self.violations.add_record(self.violations.subject.key(received.record), received)
+
+    def _leave_open(self, received: Received, result: jmes.Undecided) -> None:
         match self.on_missing:
             case "fail":
-                self.violations.add(record)
-            case "pass":
-                self.held += 1
+                self._violate(received)
             case "skip":
                 self.skipped += 1
-            case _:
+            case None:
                 self.undecided.add(result)
 
-    def _fail(self, record: JSON, reason: str) -> None:
-        """Keep the error of the record that is first in order."""
-        found = (self.subject.key(record), f"{reason} (record {self.subject.public_name(record)})")
+    def _fail(self, received: Received, reason: str) -> None:
+        """Count an error, and keep that of the record that is first in order."""
+        self.errors += 1
+        subject = self.violations.subject
+        found = (subject.key(received.record), f"{reason} (record {subject.public_name(received.record)})")
         self.error = min(self.error or found, found)
 
-    def finish(self) -> Finding:
+    def finish(self, records: int) -> Finding:
         """Return the finding."""
         count = self.violations.total
-        status = Status.FAIL if count else Status.SKIP if self.skipped == self.records else Status.PASS
-        observed = (
-            f"{'false' if count else 'true'} of {count or self.held} of {number(self.records, 'record')}"
-        )
+        held = records - count - self.skipped - self.undecided.total - self.errors
+        status = Status.FAIL if count else Status.SKIP if self.skipped == records else Status.PASS
+        observed = f"{'false' if count else 'true'} of {count or held} of {number(records, 'record')}"
         return Finding(
             status=status,
             observed=f"{observed}, {self.skipped} skipped" if self.skipped else observed,
             violations=self.violations.first(),
             exceptions=count,
+            waived=self.violations.waived,
             undecided=self.undecided.total,
-            undecided_reason=self.undecided.reason(
-                f"{self.undecided.total} of {number(self.records, 'record')}"
-            ),
+            undecided_reason=self.undecided.reason(f"{self.undecided.total} of {number(records, 'record')}"),
             skipped=self.skipped,
             error=self.error[1] if self.error else "",
         )
 
 
-class Whole:
-    """`none`, `some` and `that`: an expression on the whole list."""
+class Judged(NamedTuple):
+    """How a list was judged: a finding that lists no violations yet, and what makes a list of them."""
+
+    finding: Finding
+    violations: Callable[[], Violations] | None = None
+
+
+class _OfList:
+    """
+    `none`, `some` and `that`: an expression on the list of all records.
+
+    What can not be decided counts for the worse or the better, as on_missing says. Of an element of an
+    outermost filter that is to be selected or left out. Of a record on which the expression is undecided by
+    itself, to be left out of the list and, for the worse, to be a violation; so such records are reduced
+    apart (`out`) from the rest.
+    """
 
     def __init__(
-        self, form: Form, expression: jmes.Expression, subject: Subject, on_missing: OnMissing | None
+        self,
+        form: Form,
+        expression: jmes.Expression,
+        violations: Callable[[], Violations],
+        on_missing: OnMissing | None,
+        message: jmes.TemplateStream | None,
     ) -> None:
         self.form = form
-        self.expression = expression
-        self.subject = subject
         self.on_missing = on_missing
-        self.records: list[JSON] = []
-        self.too_many = False
+        self.new_violations = violations
+        self.out = violations()
+        self.error: tuple[Key, str] | None = None
+        """The first of the errors that single records give by themselves."""
+        self._key = self.out.subject.key
+        self._decide = expression.decide
+        self._message = message if form == "that" or on_missing == "fail" else None
+        self._told = message.initial() if message else []
+        self._told_of_out = message.initial() if message else []
+        """What the message knows of the rest, and of what was set aside."""
+        # Whether an element that is undecided speaks for or against a list of items is known.
+        self._selects = (form, on_missing) in {("none", "fail"), ("some", "pass")}
 
-    def step(self, record: JSON) -> None:
-        """Keep one record; beyond `MAX_ITEMS` none is kept, and the finding is an error."""
-        if self.too_many or len(self.records) >= MAX_ITEMS:
-            self.too_many = True
-            self.records.clear()
-        else:
-            self.records.append(record)
-
-    def finish(self) -> Finding:
-        """Return the finding."""
-        if self.too_many:
-            return Finding(
-                error=f"it needs the whole list, which has more than {MAX_ITEMS:,} records",
-                code="evaluation.too-many",
-            )
-        whole = self._whole()
+    def _is_undecided(self, record: JSON, key: Key) -> bool:
+        """Tell whether a record by itself keeps the expression from being decided."""
         try:
-            found = self._judge(whole)
-            if isinstance(found, Finding):
-                return found
+            result = self._decide([record], jmes.Missing(select=False))
+        except jmes.EvaluationError as error:
+            found = (key, str(error))
+            self.error = min(self.error or found, found)
+            return False
+        return isinstance(result, jmes.Undecided)
+
+    def _set_aside(self, key: Key, received: Received) -> None:
+        """Count a record on which the expression is undecided by itself."""
+        if (self.form, self.on_missing) == ("none", "fail"):
+            self.out.add_record(key, received)
+        else:
+            self.out.total += 1
+
+    def _tell(self, key: Key, received: Received, of: str = "", *, out: bool) -> None:
+        """Take a record for the message about the list."""
+        if self._message is not None:
+            self._message.step(self._told_of_out if out else self._told, key, received.record, of)
+
+    def _pieces(self) -> tuple[str, ...]:
+        """Return the message about the list of what was told so far, in pieces."""
+        return self._message.finish(self._told) if self._message else (self.out.subject.default_message,)
+
+    def finish(self, records: int) -> Finding:
+        """Return the finding."""
+        try:
+            rest = self._judged_apart(records)
+            if self._message is not None:
+                self._told = self._message.merge(self._told, self._told_of_out)
+            found = self._whole(records)
+            if isinstance(found, Judged):
+                return _listed(found)
             if self.on_missing is None:
                 undecided = Undecided()
                 undecided.add(found)
                 reason = undecided.reason("The expression")
                 return Finding(observed="not decided", undecided=1, undecided_reason=reason)
-            return self._as_told(whole, self.on_missing)
+            if self.error is not None:
+                return Finding(error=self.error[1])
+            if isinstance(rest, jmes.EvaluationError):
+                raise rest
+            return self._as_told(rest, self.on_missing)
         except jmes.EvaluationError as error:
-            return Finding(error=str(error))
+            code = error.code if error.code == "evaluation.too-many" else "evaluation.error"
+            return Finding(error=str(error), code=code)
 
-    def _whole(self) -> list[JSON]:
-        """Return the records in order."""
-        return sorted(self.records, key=self.subject.key)
+    def _judged_apart(self, records: int) -> Judged | jmes.Undecided | jmes.EvaluationError | None:
+        """Judge the rest, where something was set aside; an error of it matters only if the rest does."""
+        if not self.out.total or self.out.total == records:
+            return None
+        try:
+            return self._rest(records - self.out.total)
+        except jmes.EvaluationError as error:
+            return error
 
-    def _value(self, records: list[JSON]) -> JSON:
-        """Return what the expression is evaluated on."""
-        return records
+    def _rest(self, records: int) -> Judged | jmes.Undecided:
+        """Judge the records that were not set aside, of this number."""
+        raise NotImplementedError
 
-    def _judge(self, records: list[JSON]) -> Finding | jmes.Undecided:
-        """Judge some records, unless the expression is undecided as a whole."""
-        return self._that(records) if self.form == "that" else self._items(records)
+    def _whole(self, records: int) -> Judged | jmes.Undecided:
+        """Judge the list of all records, unless the expression is undecided as a whole."""
+        raise NotImplementedError
 
-    # What can not be decided counts for the worse or the better, as on_missing says. Of an element of an
-    # outermost filter that is to be selected or left out; of a record on which the expression is undecided
-    # by itself, to be left out and, for the worse, to be a violation.
+    def _as_told(self, rest: Judged | jmes.Undecided | None, on_missing: OnMissing) -> Finding:
+        """Judge a list on which the expression is undecided as a whole."""
+        if not isinstance(rest, Judged):  # it rests on no single record
+            return self._counted_as(on_missing, "not decided")
+        out, found = self.out.total, rest.finding
+        observed = f"{found.observed}, {out} undecided"
+        rest = rest._replace(finding=replace(found, observed=observed))
+        if found.error or (self.form, on_missing) in {("none", "pass"), ("that", "pass"), ("some", "fail")}:
+            return _listed(rest)
+        if on_missing == "skip":
+            return _listed(rest._replace(finding=replace(rest.finding, skipped=found.skipped + out)))
+        if self.form == "none":
+            better = _listed(rest)
+            return replace(
+                better,
+                status=Status.FAIL,
+                violations=(*self.out.first(), *better.violations)[:SHOWN],
+                exceptions=out + better.exceptions,
+                waived=self.out.waived + better.waived,
+            )
+        return self._counted_as(on_missing, observed)
 
-    def _items(self, records: list[JSON]) -> Finding | jmes.Undecided:
-        """Judge what `none` and `some` yield."""
-        missing = jmes.Missing(select=(self.form, self.on_missing) in {("none", "fail"), ("some", "pass")})
-        result = self.expression.decide(self._value(records), missing)
-        if isinstance(result, jmes.Undecided):
-            return result
-        if not isinstance(result, list):
-            return Finding(error=f"the expression is {_kind(result)}, not a list")
-        unwanted = result if self.form == "none" else []
-        open_elements, skipped = self._open(missing), self._skipped(missing, records)
+    def _counted_as(self, on_missing: OnMissing, observed: str) -> Finding:
+        """Return a finding whose status is what the policy says that the list counts as."""
+        failed = on_missing == "fail"
+        found = Finding(
+            status={"fail": Status.FAIL, "pass": Status.PASS, "skip": Status.SKIP}[on_missing],
+            observed=f"{observed}: counted as {on_missing}",
+            exceptions=int(failed),
+        )
+        return _listed(Judged(found, partial(self._the_list, self._pieces()) if failed else None))
+
+    def _the_list(self, message: Sequence[str]) -> Violations:
+        """Return the list itself as the only violation."""
+        violations = self.new_violations()
+        violations.add_list(message)
+        return violations
+
+    def _yielded(self, count: int, records: int, left_open: jmes.Reduced) -> Finding:
+        """Return the finding about a list of items that is decided."""
+        open_elements, skipped = self._open(left_open), self._skipped(left_open)
         return Finding(
-            status=_status(bool(result) is (self.form == "some"), skipped, records),
-            observed=f"{number(len(result), 'item')} of {number(len(records), 'record')}",
-            violations=tuple(self.subject.violation(item) for item in unwanted[:SHOWN]),
-            exceptions=len(unwanted),
+            status=_status(bool(count) is (self.form == "some"), skipped, records),
+            observed=f"{number(count, 'item')} of {number(records, 'record')}",
+            exceptions=count if self.form == "none" else 0,
             undecided=open_elements.total,
             undecided_reason=open_elements.reason(_elements(open_elements)),
             skipped=skipped,
         )
 
-    def _that(self, records: list[JSON]) -> Finding | jmes.Undecided:
+    def _open(self, left_open: jmes.Reduced) -> Undecided:
+        """Return the elements for which nobody said what they count as."""
+        return (
+            Undecided(left_open.undecided, Counter(left_open.operands))
+            if self.on_missing is None
+            else Undecided()
+        )
+
+    def _skipped(self, left_open: jmes.Reduced) -> int:
+        """Return how many records are left out; what lies inside of a record is none itself."""
+        return left_open.records if self.on_missing == "skip" else 0
+
+
+def _listed(judged: Judged) -> Finding:
+    """Return a finding with its violations."""
+    if judged.violations is None or not judged.finding.exceptions:
+        return judged.finding
+    violations = judged.violations()
+    return replace(judged.finding, violations=violations.first(), waived=violations.waived)
+
+
+class Items(_OfList):
+    """
+    `none` and `some` with an expression that makes items of each record by itself, such as `[?p].x`.
+
+    One function call a record says what it yields. Records on which the expression is undecided or an error, and
+    no others, go through the stream, which knows what comes of them in the whole list.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        expression: jmes.Expression,
+        stream: Callable[[bool], jmes.Stream],
+        violations: Callable[[], Violations],
+        on_missing: OnMissing | None,
+        message: jmes.TemplateStream | None,
+    ) -> None:
+        super().__init__(form, expression, violations, on_missing, message)
+        self.yielded = violations()
+        self.left_open = jmes.Reduced(None)
+        self._streams = stream
+        self._trouble: jmes.State | None = None
+        self._trouble_of_out: jmes.State | None = None
+        self._missing = jmes.Missing(select=self._selects)
+
+    def step(self, record: JSON, received: Received, of: str = "") -> None:  # noqa: ARG002  # of the one that it is about
+        """Take one record."""
+        missing = self._missing
+        try:
+            items = self._decide([record], missing)
+        except jmes.EvaluationError:
+            items = None
+        if type(items) is list:
+            if items:
+                self._take(items, record, received)
+            if missing.found:
+                self._leave_open(missing, record)
+        else:
+            missing.found = []
+            self._look_closer(record, received)
+        if self._message is not None:
+            self._tell(self._key(received.record), received, out=False)
+
+    @property
+    def _stream(self) -> jmes.Stream:
+        return self._streams(self._selects)
+
+    def _take(self, items: list[JSON], record: JSON, received: Received) -> None:
+        if self.form == "some":
+            self.yielded.total += len(items)
+            return
+        key = self._key(received.record)
+        for position, item in enumerate(items):
+            self.yielded.add((key, position), received.record if item is record else item, received)
+
+    def _leave_open(self, missing: jmes.Missing, record: JSON) -> None:
+        """Count what could not be decided."""
+        found, missing.found = missing.found, []
+        operands = Counter(self.left_open.operands)
+        for _, undecided in found:
+            operands.update(undecided.operands)
+        self.left_open = jmes.Reduced(
+            None,
+            self.left_open.undecided + len(found),
+            operands,
+            self.left_open.records + any(element is record for element, _ in found),
+        )
+
+    def _look_closer(self, record: JSON, received: Received) -> None:
+        """Take a record on which the expression is undecided or an error."""
+        key = self._key(received.record)
+        if self.on_missing is not None and self._is_undecided(record, key):
+            self._set_aside(key, received)
+            self._trouble_of_out = self._trouble_of_out or self._stream.initial()
+            self._stream.step(self._trouble_of_out, key, record)
+        else:
+            self._trouble = self._trouble or self._stream.initial()
+            self._stream.step(self._trouble, key, record)
+
+    def _rest(self, records: int) -> Judged | jmes.Undecided:
+        return self._judged(self._trouble, records)
+
+    def _whole(self, records: int) -> Judged | jmes.Undecided:
+        trouble = self._trouble or self._trouble_of_out
+        if self._trouble and self._trouble_of_out:
+            trouble = self._stream.merge(self._trouble, self._trouble_of_out)
+        return self._judged(trouble, records)
+
+    def _judged(self, trouble: jmes.State | None, records: int) -> Judged | jmes.Undecided:
+        if trouble is not None:
+            result = self._stream.finish(trouble).result
+            if isinstance(result, jmes.Undecided):
+                return result
+        return Judged(self._yielded(self.yielded.total, records, self.left_open), lambda: self.yielded)
+
+
+class List(_OfList):
+    """
+    Any expression, as a stream of the records.
+
+    For `that` with on_missing there are two of them: one leaves out what can not be decided, the other selects it.
+    """
+
+    def __init__(
+        self,
+        form: Form,
+        expression: jmes.Expression,
+        stream: Callable[[bool], jmes.Stream],
+        violations: Callable[[], Violations],
+        on_missing: OnMissing | None,
+        message: jmes.TemplateStream | None,
+    ) -> None:
+        super().__init__(form, expression, violations, on_missing, message)
+        selects = [self._selects]
+        if form == "that" and on_missing in ("pass", "fail"):
+            selects.append(True)
+        self._streams = [stream(select) for select in selects]
+        self._rest_states = [stream.initial() for stream in self._streams]
+        self._out_states = [stream.initial() for stream in self._streams]
+
+    def step(self, record: JSON, received: Received, of: str = "") -> None:
+        """Take one record."""
+        key = self._key(received.record)
+        # Of an expression over several lists no single record decides anything.
+        out = self.on_missing is not None and not of and self._is_undecided(record, key)
+        states = self._out_states if out else self._rest_states
+        if out:
+            self._set_aside(key, received)
+        for stream, state in zip(self._streams, states, strict=True):
+            stream.step(state, (key, received.page), record, of)
+        self._tell(key, received, of, out=out)
+
+    def _rest(self, records: int) -> Judged | jmes.Undecided:
+        return self._judged(self._rest_states, records)
+
+    def _whole(self, records: int) -> Judged | jmes.Undecided:
+        states = self._rest_states
+        if self.out.total:
+            pairs = zip(self._streams, states, self._out_states, strict=True)
+            states = [stream.merge(rest, out) for stream, rest, out in pairs]
+        return self._judged(states, records)
+
+    def _judged(self, states: Sequence[jmes.State], records: int) -> Judged | jmes.Undecided:
+        if self.form == "that":
+            return self._that(states, records)
+        reduced = self._streams[0].finish(states[0])
+        result = reduced.result
+        if isinstance(result, jmes.Undecided):
+            return result
+        if not isinstance(result, list):
+            return Judged(Finding(error=f"the expression is {_kind(result)}, not a list"))
+        finding = self._yielded(len(result), records, reduced)
+        return Judged(finding, lambda: self._items(result, reduced.keys))
+
+    def _items(self, items: list[JSON], keys: Mapping[int, Any]) -> Violations:
+        """Return the items that an expression made of the list; some are records of it."""
+        violations = self.new_violations()
+        for position, item in enumerate(items):
+            key = keys.get(id(item))
+            violations.add((position,), item, Received(key[1], item) if key else None)
+        return violations
+
+    def _that(self, states: Sequence[jmes.State], records: int) -> Judged | jmes.Undecided:
         """
         Judge `that`.
 
@@ -396,117 +490,38 @@ class Whole:
         is evaluated with all of them and with none: with `on_missing: pass` one of the two must be true, with
         `fail` both. `skip` leaves them out.
         """
-        without, with_all = jmes.Missing(select=False), jmes.Missing(select=True)
-        results = [self.expression.decide(self._value(records), without)]
-        if without.found and self.on_missing in ("pass", "fail"):
-            results.append(self.expression.decide(self._value(records), with_all))
+        without = self._streams[0].finish(states[0])
+        results = [without.result]
+        if without.undecided and len(states) > 1:
+            results.append(self._streams[1].finish(states[1]).result)
         for result in results:
             if isinstance(result, jmes.Undecided):
                 return result
             if not isinstance(result, bool):
-                return Finding(error=f"the expression is {_kind(result)}, not true or false")
-        open_elements, skipped = self._open(without), self._skipped(without, records)
+                return Judged(Finding(error=f"the expression is {_kind(result)}, not true or false"))
+        open_elements, skipped = self._open(without), self._skipped(without)
         holds = any(results) if self.on_missing == "pass" else all(results)
         violated = not holds and not open_elements.total
-        return Finding(
+        finding = Finding(
             status=_status(holds, skipped, records),
             observed="not decided" if open_elements.total else str(holds).lower(),
-            violations=(self.subject.violation_of_list(self._value(records)),) if violated else (),
             exceptions=int(violated),
             undecided=open_elements.total,
             undecided_reason=open_elements.reason(_elements(open_elements)),
             skipped=skipped,
         )
-
-    def _as_told(self, whole: list[JSON], on_missing: OnMissing) -> Finding:
-        """Judge a list on which the expression is undecided as a whole."""
-        out: list[JSON] = []
-        rest: list[JSON] = []
-        for record in whole:
-            (out if self._is_undecided(record) else rest).append(record)
-        found = self._judge(rest) if rest else None
-        if not isinstance(found, Finding):  # it rests on no single record
-            return self._counted_as(on_missing, whole, Finding(observed="not decided"))
-        found = replace(found, observed=f"{found.observed}, {len(out)} undecided")
-        if found.error or (self.form, on_missing) in {("none", "pass"), ("that", "pass"), ("some", "fail")}:
-            return found
-        if on_missing == "skip":
-            return replace(found, skipped=found.skipped + len(out))
-        if self.form == "none":
-            worse = tuple(self.subject.violation(record) for record in out[:SHOWN])
-            return replace(
-                found,
-                status=Status.FAIL,
-                violations=(*worse, *found.violations)[:SHOWN],
-                exceptions=len(out) + found.exceptions,
-            )
-        return self._counted_as(on_missing, whole, found)
-
-    def _counted_as(self, on_missing: OnMissing, whole: list[JSON], found: Finding) -> Finding:
-        """Return a finding whose status is what the policy says that the list counts as."""
-        failed = on_missing == "fail"
-        return replace(
-            found,
-            status={"fail": Status.FAIL, "pass": Status.PASS, "skip": Status.SKIP}[on_missing],
-            observed=f"{found.observed}: counted as {on_missing}",
-            violations=(self.subject.violation_of_list(self._value(whole)),) if failed else (),
-            exceptions=int(failed),
-        )
-
-    def _is_undecided(self, record: JSON) -> bool:
-        """Tell whether a record by itself keeps the expression from being decided."""
-        return isinstance(self.expression.decide([record], jmes.Missing(select=False)), jmes.Undecided)
-
-    def _open(self, missing: jmes.Missing) -> Undecided:
-        """Return the elements for which nobody said what they count as."""
-        undecided = Undecided()
-        for _, found in missing.found if self.on_missing is None else ():
-            undecided.add(found)
-        return undecided
-
-    def _skipped(self, missing: jmes.Missing, records: list[JSON]) -> int:
-        """Return how many records are left out; what lies inside of a record is none itself."""
-        left_out = {id(element) for element, _ in missing.found} if self.on_missing == "skip" else set()
-        return sum(id(record) in left_out for record in records)
-
-
-class Together(Whole):
-    """`that` on the records of several queries, as `{name: [...]}`; no single record decides anything there."""
-
-    def __init__(
-        self,
-        expression: jmes.Expression,
-        subject: Subject,
-        on_missing: OnMissing | None,
-        lists: Mapping[str, list[JSON]],
-    ) -> None:
-        super().__init__("that", expression, subject, on_missing)
-        self.lists = dict(lists)
-
-    def _whole(self) -> list[JSON]:
-        return [record for records in self.lists.values() for record in records]
-
-    def _value(self, records: list[JSON]) -> JSON:  # noqa: ARG002  # one list is as good as another
-        return self.lists
-
-    def _is_undecided(self, record: JSON) -> bool:  # noqa: ARG002  # an expression over several lists has no single record
-        return False
+        return Judged(finding, partial(self._the_list, self._pieces()))
 
 
 def _elements(undecided: Undecided) -> str:
     return f"{number(undecided.total, 'element')} of the list"
 
 
-def _status(holds: bool, skipped: int, records: list[JSON]) -> Status:  # noqa: FBT001  # its verdict
+def _status(holds: bool, skipped: int, records: int) -> Status:  # noqa: FBT001  # its verdict
     """Return the status of a decided list, which is no pass where every record was left out of it."""
     if not holds:
         return Status.FAIL
-    return Status.SKIP if records and skipped == len(records) else Status.PASS
-
-
-def number(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return Status.SKIP if records and skipped == records else Status.PASS
 
 
 def _kind(value: JSON) -> str:

@@ -62,11 +62,13 @@ from auditor.jmes.streaming import (
     STREAMING,
     Collected,
     Reduced,
+    State,
     Stream,
+    is_itemwise,
     stream,
     summarised,
 )
-from auditor.jmes.template import Template
+from auditor.jmes.template import Template, TemplateStream
 from auditor.jmes.tree import Node, children, walk
 from auditor.jmes.types import ANY, Type, list_of, object_of, type_of
 from auditor.jmes.typing import Checking, check
@@ -90,14 +92,17 @@ __all__ = [
     "Operand",
     "Parameter",
     "Reduced",
+    "State",
     "Stream",
     "Template",
+    "TemplateStream",
     "Type",
     "Undecided",
     "check",
     "children",
     "compile",
     "fields_read",
+    "is_itemwise",
     "list_of",
     "object_of",
     "parse",

@@ -100,13 +100,15 @@ class Reduced:
     What a stream found.
 
     `undecided` counts the elements that outermost filters could not decide, `operands` in how many of them
-    each operand was null, and `records` how many records they are: an element of a record is none.
+    each operand was null, and `records` how many records they are: an element of a record is none. `keys` are
+    those of the records that were kept, by their `id()`.
     """
 
     result: JSON | Undecided
     undecided: int = 0
     operands: Mapping[Operand, int] = field(default_factory=dict)
     records: int = 0
+    keys: Mapping[int, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -271,7 +273,8 @@ class Stream:
             undecided += state.stages[stage].undecided
             operands.update(state.stages[stage].operands)
         records = sum(number for left_open, number in state.left_open.items() if left_open & stages)
-        return Reduced(result, undecided, operands, records + finished.records_in(missing, stages))
+        records += finished.records_in(missing, stages)
+        return Reduced(result, undecided, operands, records, finished.keys())
 
 
 class _Finished:
@@ -306,6 +309,10 @@ class _Finished:
             if kept.left_open >= 0:
                 self._kept[id(kept.item)] = (kept.order[0], kept.left_open)
         return state.items()
+
+    def keys(self) -> dict[int, Any]:
+        """Return the keys of the records among what was kept, by their `id()`."""
+        return {identity: key for identity, (key, _) in self._kept.items()}
 
     def records_in(self, missing: Missing, stages: int) -> int:
         """Return how many records are among what was left open at the end, and not before at one of some stages."""
@@ -535,6 +542,11 @@ class _Streaming(Builder):
 
 def _column_result(column: Column, number: int) -> Callable[[Any], Any]:
     return lambda state: column.result(state.columns[number])
+
+
+def is_itemwise(node: Node) -> bool:
+    """Tell whether an expression makes items of each record of a list by itself: `[?p]`, `[].x`, pipes of such."""
+    return _flow(node, partial(_current, stage=0)) is not None
 
 
 def summarised(node: Node, first: int) -> Node:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,7 +14,7 @@ from auditor.jmes.compilation import Expression
 from auditor.jmes.compilation import compile as compile_expression
 from auditor.jmes.outcome import EvaluationError
 from auditor.jmes.parser import parse
-from auditor.jmes.streaming import State, Stream, stream
+from auditor.jmes.streaming import MAX_ITEMS, State, Stream, stream
 from auditor.jmes.tree import Literal, Node, walk
 from auditor.model.diagnostic import Mistake
 from auditor.model.value import JSON, Values
@@ -70,10 +70,13 @@ class Template:
             part if isinstance(part, str) else _text(partial(part.search, item)) for part in self.parts
         )
 
-    def stream(self) -> TemplateStream:
-        """Return the message about a list of records as a reducer of the records."""
+    def stream(self, lists: Sequence[str] = (), *, max_items: int = MAX_ITEMS) -> TemplateStream:
+        """Return the message about a list of records, or an object of several, as a reducer of the records."""
         expressions = [part for part in self.parts if not isinstance(part, str)]
-        streams = [stream(each.node, as_of=each.as_of, select=None) for each in expressions]
+        streams = [
+            stream(each.node, as_of=each.as_of, select=None, lists=lists, max_items=max_items)
+            for each in expressions
+        ]
         return TemplateStream(self.parts, tuple(streams))
 
 
@@ -89,19 +92,19 @@ class TemplateStream:
         """Return the state of no records."""
         return [each.initial() for each in self.streams]
 
-    def step(self, state: list[State], key: Any, record: JSON) -> None:
-        """Take one record."""
+    def step(self, state: list[State], key: Any, record: JSON, of: str = "") -> None:
+        """Take one record, of the list *of* where there are several."""
         for each, seen in zip(self.streams, state, strict=True):
-            each.step(seen, key, record)
+            each.step(seen, key, record, of)
 
     def merge(self, state: list[State], other: list[State]) -> list[State]:
         """Return the state of the records of both, which are used up."""
         return [each.merge(*pair) for each, *pair in zip(self.streams, state, other, strict=True)]
 
-    def finish(self, state: list[State]) -> str:
-        """Return what `render` gives for the list; a part that would have to keep too much is `(absent)`."""
+    def finish(self, state: list[State]) -> tuple[str, ...]:
+        """Return what `pieces` gives for the list; a part that would have to keep too much is `(absent)`."""
         found = iter([_text(partial(_result, *each)) for each in zip(self.streams, state, strict=True)])
-        return "".join(part if isinstance(part, str) else next(found) for part in self.parts)
+        return tuple(part if isinstance(part, str) else next(found) for part in self.parts)
 
 
 def _result(reducer: Stream, state: State) -> JSON:

@@ -1,0 +1,254 @@
+"""What a check is about, and its violations: how records are ordered and named, counted and told."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from auditor import jmes, scim
+from auditor.evaluator.privacy import Personal, Redaction
+from auditor.model.instant import parse_instant
+from auditor.model.resource import ResourceKind, value_at
+from auditor.model.value import JSON
+from auditor.model.verdict import PERSONAL, Redacted, Violation
+
+SHOWN: Final = 20
+"""Violations that a verdict shows; the rest is counted."""
+
+THE_LIST: Final = "the whole list"
+"""What names a violation that is no single record's."""
+
+_SHOWN_LENGTH: Final = 120
+
+Key: TypeAlias = tuple[Any, ...]
+"""Order key and identity of a record, in a form that sorts."""
+
+Hook: TypeAlias = Callable[[Violation], Violation]
+"""What is shown every violation once, and returns it with what there is to add."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A record as it was received: which answer brought it, and the whole of it."""
+
+    page: str
+    record: JSON
+
+
+class Subject:
+    """What a check is about: how its records are ordered and named, and how a violation is told."""
+
+    def __init__(
+        self,
+        check: str,
+        kind: ResourceKind,
+        template: jmes.Template | None,
+        default_message: str,
+        redaction: Redaction,
+        reads: Sequence[str] = (),
+    ) -> None:
+        self.check = check
+        self.kind = kind
+        self.template = template
+        self.default_message = default_message
+        self.redaction = redaction
+        self.reads = reads
+        self._of_record = Redaction(Personal(tuple(kind.personal)))
+        # Of what is bound, a record without names knows nothing.
+        self._from_bound = self._personal_pieces(Personal(bound=redaction.personal.bound))
+        self._instant_path = kind.buckets.start if kind.buckets else kind.instant
+        paths = (kind.order_key, *kind.identity)
+        self._paths = [(path, scim.rules(kind)(path).type == "instant") for path in paths]
+
+    def key(self, record: JSON) -> tuple[Any, ...]:
+        """
+        Return order key and identity of a record, in a form that sorts.
+
+        Instants sort as instants: PingOne may write the same one with and without milliseconds.
+        """
+        return tuple(_sortable(value_at(record, path), instant) for path, instant in self._paths)
+
+    def name(self, item: JSON) -> str:
+        """Return what names an item: a record's identity, else its own value, cut short."""
+        if self._is_record(item):
+            return ", ".join(str(value_at(item, path)) for path in self.kind.identity)
+        text = item if isinstance(item, str) else _canonical(item, ascii_only=False)
+        return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 1]}…"
+
+    def public_name(self, item: JSON) -> str:
+        """Return what names an item in a reason, which all may read."""
+        return self.name(self.redaction.item(item))
+
+    def violation(self, item: JSON, received: Received | None = None) -> Violation:
+        """Return an item, which may be the record that was received itself, as a violation."""
+        known = [self.key(item)] if self._is_record(item) else [None, item]
+        values = self._values(received.record) if received else {}
+        link = value_at(item, "_links.self.href") if isinstance(item, dict) else None
+        return Violation(
+            fingerprint=self._fingerprint(*known),
+            identity=self.name(item),
+            at=self._instant(item),
+            message=self._message(item),
+            item=item,
+            link=link if isinstance(link, str) else None,
+            page=received.page if received else "",
+            values=values,
+            redacted=self._redacted(item, received, values),
+        )
+
+    def violation_of_list(self, message: Sequence[str]) -> Violation:
+        """Return the whole list as one violation; of its records only the message, in its pieces, tells."""
+        personal = self._personal_pieces(self.redaction.personal)
+        pairs = self._pairs(message, message, personal)
+        return Violation(
+            fingerprint=self._fingerprint(),
+            identity=THE_LIST,
+            at=None,
+            message="".join(message),
+            item=None,
+            redacted=Redacted(identity=THE_LIST, message=pairs, item=None) if any(personal) else None,
+        )
+
+    def _values(self, record: JSON) -> dict[str, JSON]:
+        """Return what the expression read of a record."""
+        return {path: _read(record, path.split(".")) for path in self.reads}
+
+    def _redacted(self, item: JSON, received: Received | None, values: Mapping[str, JSON]) -> Redacted | None:
+        """Return an item as it is told without personal data; None where that is no other."""
+        told = self.redaction.item(item)
+        without = self._values(self._of_record.item(received.record)) if received else {}
+        if told is item and not any(self._from_bound) and without == values:
+            return None
+        pairs = self._pairs(self._pieces(item), self._pieces(told), self._from_bound)
+        return Redacted(identity=self.name(told), message=pairs, item=told, values=without)
+
+    def _pieces(self, item: JSON) -> tuple[str, ...]:
+        return self.template.pieces(item) if self.template else (self.default_message,)
+
+    @staticmethod
+    def _pairs(
+        message: Sequence[str], told: Sequence[str], personal: Sequence[bool]
+    ) -> tuple[tuple[str, str], ...]:
+        """Return the pieces of a message, each with that which is told instead."""
+        hidden = personal or (False,) * len(message)
+        without = (PERSONAL if hide else piece for hide, piece in zip(hidden, told, strict=True))
+        return tuple(zip(message, without, strict=True))
+
+    def _personal_pieces(self, personal: Personal) -> tuple[bool, ...]:
+        """Tell for each part of the message whether it can hold something personal."""
+        parts = self.template.parts if self.template else ()
+        return tuple(not isinstance(part, str) and personal.touches(part.node) for part in parts)
+
+    def _message(self, item: JSON) -> str:
+        return "".join(self._pieces(item))
+
+    def _fingerprint(self, *known: JSON) -> str:
+        return hashlib.sha256(_canonical([self.check, *known]).encode("ascii")).hexdigest()[:32]
+
+    def _is_record(self, item: JSON) -> bool:
+        return isinstance(item, dict) and all(value_at(item, path) is not None for path in self.kind.identity)
+
+    def _instant(self, item: JSON) -> datetime | None:
+        text = value_at(item, self._instant_path) if self._instant_path and isinstance(item, dict) else None
+        try:
+            return parse_instant(text) if isinstance(text, str) else None
+        except ValueError:
+            return None
+
+
+def _sortable(value: JSON, instant: bool) -> tuple[int, Any]:  # noqa: FBT001  # called in one line
+    """Return a value of a record with the rank of its type, since values of two types have no order."""
+    if value is None:
+        return (0, 0)
+    if isinstance(value, int | float):
+        return (1, value)
+    if instant and isinstance(value, str):
+        try:
+            return (2, parse_instant(value))
+        except ValueError:
+            pass
+    return (3, value if isinstance(value, str) else _canonical(value))
+
+
+def _canonical(value: JSON, *, ascii_only: bool = True) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=ascii_only, sort_keys=True, default=str)
+    except (RecursionError, ValueError):  # deeper, or a number of more digits, than Python writes
+        return "(too large)"
+
+
+def _read(value: JSON, path: Sequence[str]) -> JSON:
+    """Return the value at a path: of a list those in its elements, None where there is none."""
+    for position, step in enumerate(path):
+        if isinstance(value, list):
+            found = [_read(element, path[position:]) for element in value]
+            return [inner for each in found for inner in (each if isinstance(each, list) else [each])]
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+@dataclass(slots=True)
+class Violations:
+    """
+    The violations of one expectation: all counted, the first in order kept.
+
+    Orders are such as a record's key with the number of an item in what became of the record. *hook* is shown
+    each violation as it is found; without one, no more of them are made than are shown.
+    """
+
+    subject: Subject
+    hook: Hook | None = None
+    total: int = 0
+    waived: int = 0
+    _kept: list[tuple[Any, Violation | tuple[JSON, Received | None]]] = field(default_factory=list)
+    _last: Any = None
+
+    def add(self, order: Any, item: JSON, received: Received | None = None) -> None:
+        """Count an item that violates."""
+        self.total += 1
+        found: Violation | tuple[JSON, Received | None] = (item, received)
+        if self.hook is not None:
+            found = self.hook(self.subject.violation(item, received))
+            self.waived += found.waived_by is not None
+        if self._last is None or order < self._last:
+            self._keep(order, found)
+
+    def add_record(self, key: Key, received: Received) -> None:
+        """Count a record that violates."""
+        self.add((key, 0), received.record, received)
+
+    def add_list(self, message: Sequence[str]) -> None:
+        """Count the whole list, with the pieces of the message about it."""
+        violation = self.subject.violation_of_list(message)
+        if self.hook is not None:
+            violation = self.hook(violation)
+        self.total += 1
+        self.waived += violation.waived_by is not None
+        self._kept.append((((), 0), violation))
+
+    def _keep(self, order: Any, found: Violation | tuple[JSON, Received | None]) -> None:
+        self._kept.append((order, found))
+        if len(self._kept) > 10 * SHOWN:
+            self._trim()
+
+    def _trim(self) -> None:
+        self._kept = heapq.nsmallest(SHOWN, self._kept, key=lambda entry: entry[0])
+        self._last = self._kept[-1][0] if len(self._kept) == SHOWN else None
+
+    def first(self) -> tuple[Violation, ...]:
+        """Return the first violations."""
+        self._trim()
+        return tuple(
+            found if isinstance(found, Violation) else self.subject.violation(*found)
+            for _, found in self._kept
+        )
+
+
+def number(count: int, noun: str) -> str:
+    """Return a count with its noun."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
