@@ -20,7 +20,7 @@ from auditor.model.diagnostic import Diagnostic, Level, did_you_mean
 
 if TYPE_CHECKING:
     from auditor.app import Job
-    from auditor.model.evidence import Page, QueryEnd
+    from auditor.app.logs import LogFormat, LogLevel
     from auditor.model.verdict import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -215,6 +215,23 @@ _simulated = _shared(
     click.option("--seed", default=1, show_default=True, help="Seed of the simulated tenant."),
     click.option("--events", default=5_000, show_default=True, help="Events of its last 30 days."),
     click.option("--activities", metavar="FILE", help="Serve the events of a file as they are instead."),
+)
+
+
+_watched = _shared(
+    click.option("--quiet", "-q", is_flag=True, help="Say nothing beside the document but errors."),
+    click.option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="What is told on standard error (default: info; warning beside the live view of a terminal).",
+    ),
+    click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="How it is told: lines of text, or a JSON object a line.",
+    ),
 )
 
 
@@ -510,9 +527,18 @@ def graph(**options: Any) -> int:
     is_flag=True,
     help="Exit 0 where checks failed; what could not be done or decided is 1 as always.",
 )
+@_watched
 @_json
 def check(
-    as_json: bool, simulate: bool, seed: int, events: int, activities: str | None, **options: Any
+    as_json: bool,
+    simulate: bool,
+    seed: int,
+    events: int,
+    activities: str | None,
+    quiet: bool,
+    log_level: LogLevel | None,
+    log_format: LogFormat,
+    **options: Any,
 ) -> int:
     """
     Read, judge and report: the main job. Also called apply.
@@ -525,27 +551,18 @@ def check(
     if as_json:
         options["reports"] = (*options["reports"], "json=-")
     simulation = app.Simulation(seed=seed, events=events, activities=activities) if simulate else None
-    report = app.check(_job(simulation=simulation, **options), on_event=_progress)
+    job = _job(simulation=simulation, **options)
+    with app.watching(job, quiet=quiet, level=log_level, form=log_format) as on_event:
+        report = app.check(job, on_event)
     document = next((text.partition("=")[0] for text in options["reports"] if text.endswith("=-")), None)
     if document is not None and document in app.formats():
         _out(render(report, document))
-        _err(render(report, "text", **_look(err=True)))
+        if not quiet:
+            _err(render(report, "text", **_look(err=True)))
     else:
         _out(render(report, "text", **_look()))
     _say_exit(report)
     return report.exit_code
-
-
-def _progress(event: Page | QueryEnd) -> None:
-    """Say one line for each query that has ended."""
-    from auditor.model.evidence import Page
-
-    if isinstance(event, Page):
-        return
-    how = f"complete ({event.assurance})" if event.complete else "NOT complete"
-    pages = f"{event.pages} {'page' if event.pages == 1 else 'pages'}"
-    records = f"{event.records} {'record' if event.records == 1 else 'records'}"
-    click.echo(f"{event.query}: {pages}, {records}, {how}", err=True)
 
 
 def _say_exit(report: Report) -> None:

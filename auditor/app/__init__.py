@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         schema,
         schema_names,
     )
+    from auditor.app.watch import watching
 
 __all__ = [
     "Console",
@@ -58,6 +59,7 @@ __all__ = [
     "simulate",
     "valid",
     "validate",
+    "watching",
     "write",
 ]
 
@@ -87,6 +89,7 @@ _HOMES = {
     "simulate": "simulation",
     "valid": "jobs",
     "validate": "jobs",
+    "watching": "watch",
     "write": "documents",
 }
 

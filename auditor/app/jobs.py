@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from auditor import __version__, config
 from auditor.app.clock import wall_clock
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.instant import Window, parse_instant
+from auditor.model.secret import Concealed
 from auditor.model.value import JSON, parse_json
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Job:
     controls: Sequence[str] = ()
     fail_on: Severity = "low"
     soft_fail: bool = False
+    concealed: Concealed = field(default_factory=Concealed)
+    """What nothing that the job says may show; it grows while the job is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,17 +28,21 @@ def plan_with_probes(job: Job, now: datetime | None = None) -> Checked[Planned]:
     samples = planner.samples(
         first.value.program, first.value.project.catalogue, as_of=made.as_of, tool_version=__version__
     )
-    ends = asyncio.run(_read(samples, first.value))
+    ends = asyncio.run(_read(samples, first.value, job))
     problems = [_not_probed(query, end) for query, end in ends if end.failure is not None]
     counts = tuple(_count(query, end) for query, end in ends if end.failure is None)
     again = plan(replace(job, counts=(*job.counts, *counts)), made.as_of)
     return Checked(again.value, (*again.diagnostics, *problems))
 
 
-async def _read(samples: tuple[PlannedQuery, ...], planned: Planned) -> list[tuple[PlannedQuery, QueryEnd]]:
+async def _read(
+    samples: tuple[PlannedQuery, ...], planned: Planned, job: Job
+) -> list[tuple[PlannedQuery, QueryEnd]]:
     """Ask for the first page of each sample; a plan of probes alone asks for nothing else."""
     probing: Plan = replace(planned.plan, queries=(), probes=samples)
-    settings = fetcher.Settings(clock=wall_clock, user_agent=f"auditor/{__version__}")
+    settings = fetcher.Settings(
+        clock=wall_clock, user_agent=f"auditor/{__version__}", concealed=job.concealed
+    )
     environments = {environment.name: environment for environment in planned.project.environments}
     by_id = {sample.id: sample for sample in samples}
     async with aclosing(fetcher.fetch(probing, planned.project.catalogue, environments, settings)) as events:

@@ -18,6 +18,7 @@ from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
 from auditor.app.provenance import provenance
 from auditor.app.saved import saved_plan
 from auditor.app.simulation import make_world, tenant
+from auditor.app.watch import Event
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.evidence import Page, QueryEnd
@@ -28,7 +29,7 @@ from auditor.model.query import Program
 from auditor.model.verdict import Asked, Report, Status, VariableUse, Verdict
 
 
-def check(job: Job, on_event: Callable[[Page | QueryEnd], None] = lambda _: None) -> Report:
+def check(job: Job, on_event: Callable[[Event], None] = lambda _: None) -> Report:
     """
     Do the main job: plan, read, evaluate, and write the reports that are asked for.
 
@@ -76,7 +77,7 @@ class _Run:
     planned: Planned | None = None
     ends: dict[str, QueryEnd] = field(default_factory=dict)
 
-    def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Page | QueryEnd], None]) -> Report:
+    def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Event], None]) -> Report:
         rates, bound = _rates(self.job), _max_duration(self.job)
         problems += rates.diagnostics + bound.diagnostics
         saved = saved_plan(self.job)
@@ -115,7 +116,9 @@ class _Run:
                 rates={**answering.rates, **(rates.value or {})},
                 max_requests=self.job.max_requests,
                 max_duration_s=bound.value,
+                concealed=self.job.concealed,
             )
+            on_event(self.planned.plan)
             asyncio.run(self._read(audit, settings, on_event))
         verdicts = audit.finish(self.ends.values())
         located = tuple(_located(verdict, self.planned.project) for verdict in verdicts)
@@ -125,7 +128,7 @@ class _Run:
         self,
         audit: Audit,
         settings: fetcher.Settings,
-        on_event: Callable[[Page | QueryEnd], None],
+        on_event: Callable[[Event], None],
     ) -> None:
         async with aclosing(self._events(settings)) as events:
             async for event in events:
