@@ -51,6 +51,27 @@ def test_what_surely_keeps_a_schema_is_valid(schema: dict[str, Any], value: Any)
     assert not drift.surely_keeps(schema)(value) or judge.is_valid(value)
 
 
+def test_a_schema_may_nest_deeper_than_one_function_of_python_can():
+    schema: dict[str, Any] = {"type": "string"}
+    good: Any = "text"
+    bad: Any = 1
+    for level in range(60):
+        if level % 2:
+            schema, good, bad = {"type": "array", "items": schema}, [good], [bad]
+        else:
+            schema, good, bad = {"type": "object", "properties": {"a": schema}}, {"a": good}, {"a": bad}
+    assert drift.surely_keeps(schema)(good)
+    assert not drift.surely_keeps(schema)(bad)
+
+
+def test_no_name_of_a_schema_gets_into_the_source_of_its_test():
+    name = '"): return True #\n'
+    schema = {"type": "object", "required": [name], "properties": {name: {"type": "string"}}}
+    assert drift.surely_keeps(schema)({name: "text"})
+    assert not drift.surely_keeps(schema)({name: 1})
+    assert not drift.surely_keeps(schema)({})
+
+
 @settings(max_examples=examples(100), deadline=None)
 @given(
     changes=st.dictionaries(

@@ -67,8 +67,18 @@ def _rule(error: ValidationError) -> str:
 
 Test = Callable[[Any], bool]
 
-_TYPES: Final[Mapping[str, type]] = {"string": str, "boolean": bool, "null": type(None), "integer": int}
+_TYPES: Final[Mapping[str, tuple[str, str]]] = {
+    "string": ("str", '""'),
+    "boolean": ("bool", "False"),
+    "null": ("NoneType", "None"),
+    "integer": ("int", "0"),
+}
+"""Python's names of types, with a value of each that stands for a property that is not there."""
+
 _SILENT: Final = frozenset({"type", "description", "title"})
+
+_DEEPEST: Final = 8
+"""Levels in one function; what lies deeper has one of its own, since Python takes no more than twenty loops."""
 
 
 def surely_keeps(schema: JSONSchema) -> Test:
@@ -76,43 +86,72 @@ def surely_keeps(schema: JSONSchema) -> Test:
     Return a test that no value passes that breaks a schema, and few values fail that keep it.
 
     It knows one type a value, properties, items and instants; of a schema that says anything else it is sure
-    of nothing.
+    of nothing. It is one generated function, since a walk over the schema takes longer than reading the record.
     """
-    said = {key: value for key, value in schema.items() if key not in _SILENT}
-    match schema.get("type"):
-        case "object" if said.keys() <= {"properties", "required", "additionalProperties"}:
-            return _object(said)
-        case "array" if said.keys() <= {"items"}:
-            each = surely_keeps(said.get("items", {}))
-            return lambda value: type(value) is list and all(map(each, value))
-        case "string" if said == {"format": "date-time"}:
-            return _surely_instant
-        case str(name) if name in _TYPES and not said:
-            wanted = _TYPES[name]
-            return lambda value: type(value) is wanted
-    return (lambda _: True) if not schema else lambda _: False
-
-
-def _object(said: JSONSchema) -> Test:
-    if said.get("additionalProperties", True) is not True:
-        return lambda _: False
-    required = said.get("required", ())
-    known: dict[str, Test] = {name: surely_keeps(of) for name, of in said.get("properties", {}).items()}
-    find = known.get
-
-    def test(value: Any) -> bool:
-        if type(value) is not dict:
-            return False
-        for name in required:
-            if name not in value:
-                return False
-        for name, inner in value.items():
-            each = find(name)
-            if each is not None and not each(inner):
-                return False
-        return True
-
+    source = _Source()
+    source.test(schema, "value", 1)
+    text = "\n".join(("def test(value):", *source.lines, "    return True"))
+    exec(text, source.names)  # noqa: S102  # made here of constant text alone
+    test: Test = source.names["test"]
     return test
+
+
+class _Source:
+    """The lines of a test. What a schema names is bound to variables of it, and stands in none of the lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {"ABSENT": object(), "NoneType": type(None), "instant": _surely_instant}
+
+    def _bound(self, value: object) -> str:
+        name = f"k{len(self.names)}"
+        self.names[name] = value
+        return name
+
+    def _line(self, depth: int, text: str) -> None:
+        self.lines.append("    " * depth + text)
+
+    def _refuse(self, depth: int, wrong: str) -> None:
+        self._line(depth, f"if {wrong}: return False")
+
+    def test(self, schema: JSONSchema, value: str, depth: int) -> None:
+        """Write lines that return False, unless what a variable holds surely keeps a schema."""
+        said = {key: each for key, each in schema.items() if key not in _SILENT}
+        match schema.get("type"):
+            case "object" | "array" if depth > _DEEPEST:
+                self._refuse(depth, f"not {self._bound(surely_keeps(schema))}({value})")
+            case "object" if said.keys() <= {"properties", "required", "additionalProperties"}:
+                self._object(said, value, depth)
+            case "array" if said.keys() <= {"items"}:
+                item = f"{value}_"
+                self._refuse(depth, f"type({value}) is not list")
+                self._line(depth, f"for {item} in {value}:")
+                self.test(said.get("items", {}), item, depth + 1)
+                self._line(depth + 1, "pass")
+            case "string" if said == {"format": "date-time"}:
+                self._refuse(depth, f"not instant({value})")
+            case str(name) if name in _TYPES and not said:
+                self._refuse(depth, f"type({value}) is not {_TYPES[name][0]}")
+            case _ if schema:
+                self._refuse(depth, "True")
+
+    def _object(self, said: JSONSchema, value: str, depth: int) -> None:
+        self._refuse(depth, f"type({value}) is not dict")
+        if said.get("additionalProperties", True) is not True:
+            self._refuse(depth, "True")
+        for name in said.get("required", ()):
+            self._refuse(depth, f"{self._bound(name)} not in {value}")
+        for name, of in said.get("properties", {}).items():
+            key = self._bound(name)
+            plain = _TYPES.get(str(of.get("type"))) if of.keys() <= _SILENT else None
+            if plain is not None:
+                self._refuse(depth, f"type({value}.get({key}, {plain[1]})) is not {plain[0]}")
+                continue
+            inner = f"v{len(self.names)}"
+            self._line(depth, f"{inner} = {value}.get({key}, ABSENT)")
+            self._line(depth, f"if {inner} is not ABSENT:")
+            self.test(of, inner, depth + 1)
+            self._line(depth + 1, "pass")
 
 
 def _surely_instant(value: Any) -> bool:

@@ -57,6 +57,10 @@ class Walk:
     send: Send
     page_sizes: dict[str, int] = field(default_factory=dict)
     _seen: set[Request] = field(init=False, default_factory=set)
+    _url: httpx.URL = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._url = httpx.URL(self.url)
 
     @property
     def page_size(self) -> int | None:
@@ -131,7 +135,7 @@ class Walk:
 
     @property
     def _path(self) -> str:
-        return httpx.URL(self.url).path
+        return self._url.path
 
     def _first(self) -> Request:
         if self.form is not None:
@@ -206,9 +210,13 @@ class Walk:
 
     def _checked(self, link: JSON, here: str) -> str:
         """Return a link as the address of another page of this query; a token is sent nowhere else."""
-        ours = httpx.URL(self.url)
+        ours = self._url
         try:
-            theirs = httpx.URL(here).join(link).copy_with(fragment=None)
+            theirs = httpx.URL(link)
+            if not theirs.is_absolute_url:
+                theirs = httpx.URL(here).join(theirs)
+            if theirs.fragment:
+                theirs = theirs.copy_with(fragment=None)
         except (httpx.InvalidURL, TypeError, ValueError):
             raise FetchError(
                 "evidence.drift", f"{self._path} links to the next page by what is no address.", DRIFT

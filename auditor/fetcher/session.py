@@ -206,9 +206,7 @@ class Session:
         try:
             async with (
                 asyncio.timeout(self.timeout_s * PATIENCE),
-                self._client.stream(
-                    request.method, request.url, headers=headers, content=request.content
-                ) as answer,
+                self._client.stream(request.method, url, headers=headers, content=request.content) as answer,
             ):
                 body = await _body(answer, host)
         except (httpx.TimeoutException, TimeoutError):
