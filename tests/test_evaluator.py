@@ -289,10 +289,31 @@ def test_one_broken_expectation_leaves_the_others_their_verdict():
     assert few.status is Status.PASS
 
 
-def test_what_makes_items_of_each_record_keeps_none_of_them():
-    for expect in ("none", {"some": "[?id == '1'].tags"}, {"none": "[].{x: id}"}):
-        verdict = judge(*events([{"tags": ["a"]}] * 50), expect=expect, options={"max_items": 0})
-        assert verdict.code in {"policy.violation", "policy.holds"}
+@pytest.mark.parametrize(
+    ("expect", "keeps"),
+    [
+        ({"every": "id == 'x'"}, ""),
+        ("none", ""),
+        ({"some": "[?id == '1'].tags | [].{x: @}"}, ""),
+        ({"none": "[].{x: id}"}, ""),
+        ({"none": "count_by(@, &id)[?count > `1`]"}, ""),
+        ({"that": "length(@) == `3`"}, ""),
+        ({"that": "max_by(@, &id).id == '2'", "message": "{length(@)} events"}, ""),
+        ({"none": "sort_by(@, &id)"}, "@, since sort_by is a function of the whole list"),
+        ({"that": "length(group_by(@, &id)) == `9`"}, "@, since group_by is a function of the whole list"),
+        (
+            {"that": "length(@) == `9`", "message": "{reverse([].id)}"},
+            "[].id, since reverse is a function of the whole list",
+        ),
+    ],
+)
+def test_a_plan_says_which_checks_keep_what_and_no_others_do(expect, keeps):
+    compiled = program({"check": {"query": WINDOW, "expect": expect}})
+    (query,) = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test").queries
+    assert query.uses[0].keeps == keeps
+    (verdict,) = audit(compiled, [events([{}, {}, {}])], max_items=0)
+    shown = [violation.message for violation in verdict.outcomes[0].violations]
+    assert (verdict.code == "evaluation.too-many" or "(absent)" in shown) is bool(keeps)
 
 
 def test_what_is_bound_needs_all_records_at_once():

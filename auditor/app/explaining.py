@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from auditor import jmes, scim
+from auditor import jmes, planner, scim
 from auditor.app.jobs import Job, plan
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.query import CompiledCheck
@@ -34,7 +34,13 @@ def explain(job: Job, name: str, now: datetime | None = None) -> Checked[tuple[E
         )
         return Checked(None, (*planned.diagnostics, unknown))
     explained = tuple(
-        Explanation(check=check, plan=planned.value.plan, fields=_fields(check, catalogue)) for check in found
+        Explanation(
+            check=check,
+            plan=planned.value.plan,
+            fields=_fields(check, catalogue),
+            kept=tuple(planner.kept(check, each, planned.value.plan.as_of) for each in check.expectations),
+        )
+        for check in found
     )
     return Checked(explained, planned.diagnostics)
 

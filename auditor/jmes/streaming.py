@@ -333,6 +333,7 @@ class _Plan:
 
     bounds: _Bounds
     lists: list[str]
+    generate: Callable[..., Run] = generate
     stages: list[_Stage] = field(default_factory=list)
     parts: list[_Part] = field(default_factory=list)
     collects: list[Collected] = field(default_factory=list)
@@ -428,7 +429,7 @@ class _Streaming(Builder):
         stages: list[int] = []
         end = flow.root
         for step in flow.steps:
-            end = self._plan.stage(end, generate(step, self.semantics))
+            end = self._plan.stage(end, self._plan.generate(step, self.semantics))
             stages.append(end)
         return _Laid(stages, end)
 
@@ -533,7 +534,7 @@ class _Streaming(Builder):
     def _reference(self, call: Call, position: int, reference: Reference) -> Column:
         parameter = parameters_of(call)[position]
         return Column(
-            generate(reference.expression, self.semantics, outer=False),
+            self._plan.generate(reference.expression, self.semantics, outer=False),
             self.semantics.null(reference.expression) if parameter.null is NullRule.UNDECIDED else None,
             parameter.kind,
             failure_of(call, position),
@@ -542,6 +543,22 @@ class _Streaming(Builder):
 
 def _column_result(column: Column, number: int) -> Callable[[Any], Any]:
     return lambda state: column.result(state.columns[number])
+
+
+def collected(node: Node, lists: Sequence[str] = ()) -> tuple[Collected, ...]:
+    """Return what `Stream.collects` of an expression is; its values need not all be known."""
+    plan = _Plan(_Bounds(MAX_ITEMS, MAX_GROUPS, MAX_INSTANTS), list(lists), generate=_nothing)
+    _take_apart(node, Semantics(None, decides=True), plan)
+    return tuple(plan.collects)
+
+
+def _nothing(*_: Any, **__: Any) -> Any:
+    """Stand for a function that is never run."""
+
+
+def _take_apart(node: Node, semantics: Semantics, plan: _Plan) -> Run:
+    root = partial(_named, lists=plan.lists) if plan.lists else partial(_current, stage=0)
+    return _Streaming(semantics, plan, root).build(node)
 
 
 def is_itemwise(node: Node) -> bool:
@@ -735,6 +752,4 @@ def stream(
     ensure_ready(node, as_of)
     semantics = Semantics(as_of, decides=select is not None)
     plan = _Plan(_Bounds(max_items, max_groups, max_instants), list(lists))
-    root = partial(_named, lists=plan.lists) if lists else partial(_current, stage=0)
-    finishing = _Streaming(semantics, plan, root).build(node)
-    return Stream(finishing, plan, Missing(select=bool(select)))
+    return Stream(_take_apart(node, semantics, plan), plan, Missing(select=bool(select)))

@@ -19,7 +19,8 @@ class Use:
     One check that a query serves, with the part of its filter that is evaluated here.
 
     `name` is that of the query in the check, empty where it has one only. `window` is the check's own: a
-    query that serves several may read a longer one. `caveats` are those of that window.
+    query that serves several may read a longer one. `caveats` are those of that window. `keeps` says what of the
+    records is kept while they are read, and why; it is empty where memory does not grow with their number.
     """
 
     check: str
@@ -28,6 +29,7 @@ class Use:
     where: str
     residual: str
     caveats: tuple[str, ...] = ()
+    keeps: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,11 +19,12 @@ from auditor.model.query import CompiledCheck, Program
 from auditor.model.resource import Catalogue
 from auditor.planner.counts import Counts
 from auditor.planner.document import to_document
+from auditor.planner.keeping import kept
 from auditor.planner.merging import EVERYTHING, Demand, Shared, alone, length, shared, span
 from auditor.planner.queries import MAX_URL, Maker
 from auditor.planner.windows import narrowed, resolve
 
-__all__ = ["MAX_URL", "plan", "samples", "to_document"]
+__all__ = ["MAX_URL", "kept", "plan", "samples", "to_document"]
 
 
 def plan(

@@ -95,6 +95,7 @@ def _query(query: PlannedQuery) -> dict[str, Any]:
                 "where": use.where,
                 "residual": use.residual,
                 "caveats": list(use.caveats),
+                "keeps": use.keeps,
             }
             for use in query.uses
         ],

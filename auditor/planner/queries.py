@@ -15,6 +15,7 @@ from auditor.model.instant import Duration, Window, edges
 from auditor.model.plan import PlannedQuery, Use, coverage
 from auditor.model.query import CompiledQuery
 from auditor.model.resource import Catalogue, ResourceKind
+from auditor.planner.keeping import kept_of
 from auditor.planner.merging import EVERYTHING, Demand, Shared
 from auditor.planner.windows import bucket_length
 
@@ -167,6 +168,7 @@ class Maker:
             where=demand.query.where,
             residual=scim.residual(demand.where, pushed),
             caveats=_unsettled(self.kind, demand.own, self.as_of),
+            keeps=kept_of(demand.check, demand.name, self.as_of),
         )
 
     def _filter(self, query: CompiledQuery | None, pushed: scim.Filter, window: Window | None) -> str:

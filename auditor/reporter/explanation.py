@@ -17,12 +17,14 @@ class Explanation:
     """
     A check with what can be told of it before a run.
 
-    `fields` holds by query name the fields that its expressions and filter read, and whether each may be absent.
+    `fields` holds by query name the fields that its expressions and filter read, and whether each may be absent;
+    `kept` says for each expectation what of the records it keeps, and why, empty for nothing that grows.
     """
 
     check: CompiledCheck
     plan: Plan
     fields: Mapping[str, Mapping[str, bool]]
+    kept: tuple[str, ...]
 
     @property
     def queries(self) -> tuple[tuple[PlannedQuery, Use], ...]:
@@ -45,9 +47,9 @@ def render(explanation: Explanation, *, width: int, color: bool) -> str:
     if check.bind:
         page.section("Bound once all records are there")
         page.facts((f"bind.{name}", one_line(text)) for name, text in check.bind.items())
-    for number, expectation in enumerate(check.expectations, 1):
+    for number, (expectation, kept) in enumerate(zip(check.expectations, explanation.kept, strict=True), 1):
         page.section(f"Expectation {number} of {len(check.expectations)}")
-        page.facts(_expectation(expectation, check))
+        page.facts(_expectation(expectation, kept))
     return str(page)
 
 
@@ -81,22 +83,20 @@ def _query(explanation: Explanation, name: str, where: str, pushed: str) -> Iter
         yield "reads", f"{path}{'  (may be absent)' if is_optional else ''}"
 
 
-def _expectation(expectation: CompiledExpectation, check: CompiledCheck) -> Iterator[Fact]:
+def _expectation(expectation: CompiledExpectation, kept: str) -> Iterator[Fact]:
     over = f" over {expectation.over}" if expectation.over else ""
     yield expectation.form, f"{one_line(expectation.expression)}{over}"
     yield "severity", expectation.severity
-    yield "reducer", _reducer(expectation, check)
+    yield "reducer", _reducer(expectation, kept)
     yield "on_missing", expectation.on_missing or "an error, which says what is absent"
     for name, on_empty in expectation.on_empty.items():
         yield "on_empty", f"{name}: {on_empty}" if name else on_empty
     yield "message", one_line(expectation.message or "")
 
 
-def _reducer(expectation: CompiledExpectation, check: CompiledCheck) -> str:
-    if check.bind:
-        return "records are kept until all are there, since something is bound first"
-    if expectation.over is None:
-        return "records of all queries are kept, since the expression sees them together"
+def _reducer(expectation: CompiledExpectation, kept: str) -> str:
+    if kept:
+        return one_line(f"keeps {kept}")
     if expectation.form == "every":
         return "each record on its own, as it comes"
-    return "records are kept, since the expression sees the whole list"
+    return "streams: records are reduced as they come, and none is kept"

@@ -80,6 +80,8 @@ def _facts(query: PlannedQuery) -> Iterator[Fact]:
     for use in query.uses:
         yield "serves", one_line(f"{use.check}, {use.name}" if use.name else use.check)
         yield "", f"here: {_here(use, query)}"
+        if use.keeps:
+            yield "", one_line(f"keeps: {use.keeps}")
         for caveat in use.caveats:
             yield "", one_line(f"caveat: {caveat}")
 
