@@ -8,7 +8,7 @@ PINS   := uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports unit thorough pins bench clean
+.PHONY: help demo browser test lint types imports unit thorough pins bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -36,6 +36,12 @@ imports: $(READY) ## architecture: who may import whom
 
 unit: $(READY) ## tests with branch coverage
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
+
+browser: ## a Chromium for the tests of the HTML report, where Debian's packages have one
+	@command -v chromedriver >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		export DEBIAN_FRONTEND=noninteractive && timeout 300 apt-get update -qq >/dev/null 2>&1 && \
+		timeout 300 apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null 2>&1; } || \
+		echo "No Chromium could be installed: the tests of the HTML report in a browser are skipped."
 
 thorough: $(READY) ## the tests with four times as many examples of every law
 	AUDITOR_THOROUGH=1 $(BIN)/python -m pytest -n auto

@@ -73,6 +73,7 @@
   });
 
   form.addEventListener("input", soon);
+  form.addEventListener("change", soon);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(apply));
   text.addEventListener("keydown", (event) => {
