@@ -8,7 +8,7 @@ PINS   := uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser test lint types imports unit thorough pins bench clean
+.PHONY: help demo browser test lint types imports unit thorough docs pins bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -53,6 +53,10 @@ $(PEERS)/.ready: requirements/bench.txt
 
 bench: $(READY) $(PEERS)/.ready ## benchmarks beside their alternatives, as ratios
 	$(BIN)/python -m benchmarks
+
+docs: $(READY) ## write what is made from code and policies: schemas and pages
+	$(BIN)/python -m auditor.config.schemas
+	$(BIN)/python -m auditor.app.policy_pages
 
 pins: ## renew the hashed pins (needs uv)
 	$(PINS) pyproject.toml --extra simulator --group dev -o requirements/dev.txt
