@@ -65,9 +65,10 @@ def test_another_reader_finds_the_same_cases(sample):
     own = sum(len(suite) for suite in suites if suite.name == "auditor")
     assert sum(suite.tests for suite in suites) == sum(len(suite) for suite in suites)
     assert sum(suite.tests for suite in suites) == len(of.verdicts) + own
-    assert sum(suite.failures for suite in suites) == results[Failure] == of.count(Status.FAIL)
+    waived = sum(found.is_waived for found in of.verdicts)
+    assert sum(suite.failures for suite in suites) == results[Failure] == of.count(Status.FAIL) - waived
     assert sum(suite.errors for suite in suites) == results[Error] == of.count(Status.ERROR) + own
-    assert sum(suite.skipped for suite in suites) == results[Skipped] == of.count(Status.SKIP)
+    assert sum(suite.skipped for suite in suites) == results[Skipped] == of.count(Status.SKIP) + waived
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -190,6 +191,15 @@ def test_the_reason_of_a_skip_stands_in_its_body_alone():
     for skipped in junit(SAMPLES["skips"]).iter("skipped"):
         assert not skipped.attrib
         assert "\nreason: " in (skipped.text or "")
+
+
+def test_a_waived_failure_is_skipped_and_says_what_lies_beneath():
+    first, partly, reviews = (case[0] for case in junit(SAMPLES["waivers"]).iter("testcase"))
+    assert [first.tag, partly.tag, reviews.tag] == ["skipped", "failure", "skipped"]
+    said = "Waived until 2026-12-31 by security-board: migration (SEC-12) [legacy-importer]; underlying verdict: fail."
+    assert (first.text or "").splitlines()[0] == said
+    assert "reason: False of 2 of 12 records. [policy.violation]" in (first.text or "")
+    assert "(waived: legacy-importer)" in (partly.text or "")
 
 
 def test_a_message_is_one_line_of_limited_length():

@@ -52,6 +52,39 @@ FORMATS: Final[Mapping[str, Format]] = {
         module="auditor.reporter.html",
         privacy="full",
     ),
+    "markdown": Format(
+        summary="the summary of a job", suffix=".md", module="auditor.reporter.markdown", privacy="ids"
+    ),
+    "sarif": Format(
+        summary="SARIF 2.1.0, for code scanning",
+        suffix=".sarif",
+        module="auditor.reporter.sarif",
+        privacy="ids",
+    ),
+    "github": Format(
+        summary="annotations of GitHub Actions, on standard output",
+        suffix=".github.txt",
+        module="auditor.reporter.github",
+        privacy="ids",
+    ),
+    "csv": Format(
+        summary="a row for each exception, for spreadsheets",
+        suffix=".csv",
+        module="auditor.reporter.csv_document",
+        privacy="full",
+    ),
+    "ctrf": Format(
+        summary="the Common Test Report Format",
+        suffix=".ctrf.json",
+        module="auditor.reporter.ctrf",
+        privacy="ids",
+    ),
+    "oscal": Format(
+        summary="OSCAL assessment results, by control",
+        suffix=".oscal.json",
+        module="auditor.reporter.oscal",
+        privacy="ids",
+    ),
 }
 """The report formats by name. Their modules are imported when they are first used."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
@@ -14,7 +13,7 @@ from auditor.model.instant import format_instant
 from auditor.model.value import JSON
 from auditor.model.verdict import Report, Status, VariableUse, Verdict, Violation
 from auditor.reporter import wording
-from auditor.reporter.neutral import visible
+from auditor.reporter.neutral import as_json
 
 FORMAT_VERSION: Final = "1.0"
 """Raised in the second place where keys are added, in the first where one changes its meaning or goes."""
@@ -42,7 +41,7 @@ def render(report: Report, **_terminal: object) -> str:
     no value.
     """
     document = {"format_version": FORMAT_VERSION, "summary": wording.totals(report), **_plain(report)}
-    return visible(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+    return as_json(document)
 
 
 def _plain(value: object, depth: int = 0) -> JSON:

@@ -79,7 +79,7 @@ def _verdict_suites(report: Report) -> Iterator[_Suite]:
             package=first.pack,
             hostname=first.environment,
             properties=_run_properties(report, first.environment) | _check_properties(verdicts),
-            cases=tuple(_case(verdict, asked, several=several) for verdict in verdicts),
+            cases=tuple(_case(report, verdict, asked, several=several) for verdict in verdicts),
             out="\n".join(_overview(report, verdicts, asked)),
         )
 
@@ -117,24 +117,32 @@ def _check_properties(verdicts: list[Verdict]) -> dict[str, str]:
     return properties
 
 
-def _case(verdict: Verdict, asked: dict[str, Asked], *, several: bool) -> _Case:
+def _case(report: Report, verdict: Verdict, asked: dict[str, Asked], *, several: bool) -> _Case:
     passed = verdict.status is Status.PASS
     return _Case(
         classname=f"{verdict.environment}.{verdict.pack}" if several else verdict.pack,
         name=verdict.check,
-        status=verdict.status,
+        status=Status.SKIP if verdict.is_waived else verdict.status,
         code=verdict.code,
-        message=verdict.reason or verdict.title,
-        body="" if passed else "\n".join(_lines(_body(verdict, asked))),
+        message=" ".join([*_waived(report, verdict), verdict.reason or verdict.title]),
+        body="" if passed else "\n".join([*_waived(report, verdict), *_lines(_body(report, verdict, asked))]),
         elapsed_s=verdict.elapsed_s,
     )
 
 
-def _body(verdict: Verdict, asked: dict[str, Asked]) -> Iterator[wording.Fact]:
+def _waived(report: Report, verdict: Verdict) -> list[str]:
+    """Return what a skipped case says of the failure beneath."""
+    if not verdict.is_waived:
+        return []
+    waivers = "; ".join(wording.waivers(report, verdict))
+    return [f"Waived {waivers}; underlying verdict: {verdict.status.word}."]
+
+
+def _body(report: Report, verdict: Verdict, asked: dict[str, Asked]) -> Iterator[wording.Fact]:
     yield "title", one_line(verdict.title)
     yield "severity", verdict.severity
     yield "population", wording.examined(verdict)
-    yield from wording.facts(verdict, violations=VIOLATIONS)
+    yield from wording.facts(report, verdict, violations=VIOLATIONS)
     for query in verdict.queries:
         if query in asked:
             yield from wording.query(asked[query])
@@ -162,7 +170,7 @@ def _overview(report: Report, verdicts: list[Verdict], asked: dict[str, Asked]) 
     yield from wording.provenance(report)
     for verdict in verdicts:
         label = " · no occurrences" if wording.no_occurrences(verdict) else ""
-        status, examined = verdict.status.name, wording.examined(verdict)
+        status, examined = wording.word(verdict).upper(), wording.examined(verdict)
         yield f"{status:5} {one_line(verdict.check)} · {examined}{label} · {one_line(verdict.title)}"
     for query in dict.fromkeys(query for verdict in verdicts for query in verdict.queries):
         if query in asked:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Final
+
+import orjson
+
+from auditor.model.value import JSON
 
 # Written as code points, so that this file itself holds none of them.
 _HOSTILE: Final = re.compile(
@@ -30,6 +35,15 @@ def visible(text: str) -> str:
 def _escape(match: re.Match[str]) -> str:
     units = match[0].encode("utf-16-be", "surrogatepass").hex()
     return re.sub(r"(.{4})", r"\\u\1", units)
+
+
+def as_json(document: JSON) -> str:
+    """Return a document as JSON: two spaces of indentation, a newline at the end, nothing hostile as itself."""
+    try:
+        text = orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
+    except TypeError:  # a lone surrogate or a number of more than 64 bits, which it refuses
+        text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    return visible(text) + "\n"
 
 
 def one_line(text: str) -> str:

@@ -10,7 +10,6 @@ from typing import Final
 from rich.cells import cell_len
 
 from auditor.model.diagnostic import Diagnostic, Level
-from auditor.model.instant import format_instant
 from auditor.model.source import Location
 from auditor.model.verdict import FrameworkView, Report, Status, VariableUse, Verdict
 from auditor.reporter import wording
@@ -44,14 +43,14 @@ def render(report: Report, *, width: int, color: bool) -> str:
     page = Page(width, color=color)
     for sentence in wording.provenance(report):
         page.put(sentence, "bold yellow")
-    page.put(_run_line(report), "dim")
+    page.put(wording.run_line(report), "dim")
     if wording.nothing_selected(report):
         page.section(wording.NOTHING_SELECTED)
     reasons: set[tuple[str, str]] = set()
     for verdicts in wording.groups(report):
         page.section(wording.heading(verdicts[0]))
         for verdict in verdicts:
-            _put_verdict(page, verdict, reasons)
+            _put_verdict(page, report, verdict, reasons)
         for caveat in wording.caveats(verdicts):
             page.put(caveat, "dim", head=f"  {'caveat':15}  ")
     for view in report.frameworks:
@@ -67,6 +66,9 @@ def render(report: Report, *, width: int, color: bool) -> str:
                 fact for fact in rest if fact not in warned and not (complete and fact[0] == "correlation")
             )
             warned |= {fact for fact in rest if fact[0] == "warning"}
+    if report.waivers:
+        page.section("Waivers")
+        page.facts(wording.waiver_uses(report))
     if report.variables:
         page.section("Variables")
         for variable in report.variables:
@@ -87,18 +89,14 @@ def render_diagnostics(diagnostics: Iterable[Diagnostic], *, width: int, color: 
     return str(page)
 
 
-def _run_line(report: Report) -> str:
-    as_of = f" · as of {format_instant(report.as_of)}" if report.as_of else ""
-    return one_line(f"run {report.run_id}{as_of} · auditor {report.tool_version}")
-
-
-def _put_verdict(page: Page, verdict: Verdict, reasons: set[tuple[str, str]]) -> None:
+def _put_verdict(page: Page, report: Report, verdict: Verdict, reasons: set[tuple[str, str]]) -> None:
     """Write one verdict; of an error or a skip, a reason that was told before (*reasons*) is not told again."""
     label = " · no occurrences" if wording.no_occurrences(verdict) else ""
+    label = " · waived" if verdict.is_waived else label
     page.put(
         f"{one_line(verdict.check)} · {wording.examined(verdict)}{label}",
         head=f"  {verdict.status.name:5}  {verdict.severity:8}  ",
-        head_style=_STATUS_STYLES[verdict.status],
+        head_style=_STATUS_STYLES[Status.SKIP if verdict.is_waived else verdict.status],
     )
     why = (verdict.code, verdict.reason)
     if verdict.status is Status.SKIP and why in reasons:
@@ -109,7 +107,7 @@ def _put_verdict(page: Page, verdict: Verdict, reasons: set[tuple[str, str]]) ->
     if verdict.status is Status.ERROR and why in reasons and not verdict.exceptions:
         page.facts((("reason", f"as above [{verdict.code}]"),))
     else:
-        page.facts(wording.facts(verdict, violations=VIOLATIONS))
+        page.facts(wording.facts(report, verdict, violations=VIOLATIONS))
     reasons.add(why)
 
 
@@ -138,7 +136,8 @@ def _variable_line(variable: VariableUse) -> str:
 def _summary_line(report: Report) -> str:
     total = wording.totals(report)
     counts = (
-        f"{wording.quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed, "
+        f"{wording.quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed"
+        f"{' (' + str(total['waived']) + ' waived)' if total['waived'] else ''}, "
         f"{wording.quantity(total['errors'], 'error')}, {total['skipped']} skipped"
     )
     read = f"{wording.quantity(total['requests'], 'request')}, {wording.quantity(total['records'], 'record')}"

@@ -20,6 +20,7 @@ from auditor.model.verdict import (
     Verdict,
     Violation,
 )
+from auditor.model.waiver import Waiver
 from auditor.reporter.neutral import one_line, shorten, visible
 
 NOT_LISTED: Final = "(not listed in this view)"
@@ -103,6 +104,12 @@ def covered(view: FrameworkView) -> str:
     return f"Checks speak to {len(listed) - len(missing)} of {len(listed)} criteria{told}."
 
 
+def run_line(report: Report) -> str:
+    """Return `run 20261121T090000Z-5f2c · as of 2026-11-21T09:00:00.000Z · auditor 0.1.0`."""
+    as_of = f" · as of {format_instant(report.as_of)}" if report.as_of else ""
+    return one_line(f"run {report.run_id}{as_of} · auditor {report.tool_version}")
+
+
 def provenance(report: Report) -> list[str]:
     """Return a sentence for each reason why the records are not those of a PingOne tenant."""
     sentences = []
@@ -133,6 +140,37 @@ def controls(verdict: Verdict) -> str:
     return one_line("; ".join(f"{name}: {', '.join(ids)}" for name, ids in frameworks))
 
 
+def word(verdict: Verdict) -> str:
+    """Return `pass`, `fail`, `error`, `skip`, or `waived` for a failure that waivers cover."""
+    return "waived" if verdict.is_waived else verdict.status.word
+
+
+def waivers(report: Report, verdict: Verdict) -> list[str]:
+    """
+    Return a sentence for each waiver that covers something of a verdict.
+
+    Shape: `until 2026-12-31 by the board: migration (TICKET-1) [legacy-importer]`.
+    """
+    covering = chain.from_iterable(
+        (outcome.waived_by, *(found.waived_by for found in outcome.violations))
+        for outcome in verdict.outcomes
+    )
+    known = {use.waiver.name: use.waiver for use in report.waivers}
+    return [_waiver(known[name]) for name in dict.fromkeys(covering) if name in known]
+
+
+def waiver_uses(report: Report) -> Iterator[Fact]:
+    """Tell what became of each waiver of a run, by its state."""
+    for use in report.waivers:
+        yield use.state, f"{use.waiver.check} {_waiver(use.waiver)}, {use.matched} matched"
+
+
+def _waiver(waiver: Waiver) -> str:
+    until = f"until {waiver.expires} " if waiver.expires else ""
+    ticket = f" ({waiver.ticket})" if waiver.ticket else ""
+    return one_line(f"{until}by {waiver.approved_by}: {waiver.reason}{ticket} [{waiver.name}]")
+
+
 def caveats(verdicts: Iterable[Verdict]) -> list[str]:
     """Return each caveat once, in the order of the verdicts."""
     return list(dict.fromkeys(chain.from_iterable(verdict.caveats for verdict in verdicts)))
@@ -157,11 +195,12 @@ def violation(found: Violation) -> str:
     """
     Return one exception as instant, identity and message, in one line; an identity that is an instant alone.
 
-    This is the only place where a report for people speaks of a record, so it is here that a report without
-    personal data has to differ. The record itself stands in the JSON document alone.
+    The record itself stands in the JSON document alone.
     """
     instant = format_instant(found.at) if found.at and not _is_instant(found.identity) else ""
-    return "  ".join(filter(None, (instant, one_line(found.identity), one_line(found.message))))
+    waived = f"(waived: {found.waived_by})" if found.waived_by else ""
+    parts = (instant, one_line(found.identity), one_line(found.message), one_line(waived))
+    return "  ".join(filter(None, parts))
 
 
 def _is_instant(text: str) -> bool:
@@ -171,12 +210,14 @@ def _is_instant(text: str) -> bool:
         return False
 
 
-def facts(verdict: Verdict, *, violations: int) -> Iterator[Fact]:
+def facts(report: Report, verdict: Verdict, *, violations: int) -> Iterator[Fact]:
     """
-    Tell why a verdict is not a pass, and what to do: reason, expectations, exceptions, help, place.
+    Tell why a verdict is not a pass, and what to do: waivers, reason, expectations, exceptions, help, place.
 
     At most *violations* exceptions of each expectation are listed, and the number of the others is given.
     """
+    for waiver in waivers(report, verdict):
+        yield "waived", waiver
     yield "reason", f"{one_line(verdict.reason)} [{verdict.code}]"
     for number, outcome in enumerate(verdict.outcomes, 1):
         if outcome.status is not Status.PASS:
