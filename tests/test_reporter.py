@@ -218,7 +218,7 @@ def test_ten_thousand_checks_are_all_told_or_it_is_said_that_they_are_not(format
     told = set(re.findall(r"check-\d+", document))
     everything = {f"check-{number}" for number in range(10_000)}
     shortened = re.search(r"\[shortened: \d+ of 10000 checks|(\d+) more are left out", document)
-    assert told == everything or shortened
+    assert everything <= told or shortened
 
 
 @cache
