@@ -422,9 +422,12 @@ def _lines(*, interactive: bool) -> Iterator[str]:
 @_planning
 @click.option("--out", metavar="FILE", help="Write the plan to a file, as JSON.")
 @click.option("--probe", is_flag=True, help="Ask for one page of each query, to tell what all of them take.")
+@click.option("--roles", is_flag=True, help="Print the least roles that it needs instead.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where a window is not covered.")
 @_json
-def plan(as_json: bool, out: str | None, probe: bool, detailed_exitcode: bool, **options: Any) -> int:
+def plan(
+    as_json: bool, out: str | None, probe: bool, roles: bool, detailed_exitcode: bool, **options: Any
+) -> int:
     """
     Say exactly what a run would ask.
 
@@ -447,7 +450,10 @@ def plan(as_json: bool, out: str | None, probe: bool, detailed_exitcode: bool, *
             raise click.ClickException(
                 f"The plan can not be written to {out}: {error.strerror or error}"
             ) from None
-    _out(document if as_json else app.plan_text(made, probed=probe, **_look()))
+    if roles:
+        _out(app.roles_document(made) if as_json else app.roles_text(made, **_look()))
+    else:
+        _out(document if as_json else app.plan_text(made, probed=probe, **_look()))
     gaps = [query.id for query in made.queries if query.coverage and not query.coverage.covered]
     if gaps and detailed_exitcode:
         click.echo(f"auditor: {len(gaps)} of {len(made.queries)} windows are not covered (exit 2)", err=True)

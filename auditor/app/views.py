@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any, Final
 
 from auditor import config, jmes, planner
 from auditor.model.diagnostic import Diagnostic
-from auditor.model.plan import Plan
+from auditor.model.plan import Plan, reads_only
 from auditor.reporter import FORMATS
 from auditor.reporter import explanation as explanation_view
 from auditor.reporter import graph as graph_view
 from auditor.reporter import plan as plan_view
+from auditor.reporter import roles as roles_view
 from auditor.reporter import schema as schema_view
 from auditor.reporter.explanation import Explanation
 
@@ -29,6 +31,18 @@ def plan_text(plan: Plan, *, width: int, color: bool, probed: bool = False) -> s
 def plan_document(plan: Plan) -> str:
     """Return a plan as JSON text."""
     return _json(planner.to_document(plan))
+
+
+def roles_text(plan: Plan, *, width: int, color: bool) -> str:
+    """Return the least roles that a plan needs, for people."""
+    return roles_view.render(plan, planner.needed_roles(plan), width=width, color=color)
+
+
+def roles_document(plan: Plan) -> str:
+    """Return the least roles that a plan needs, as JSON text."""
+    needed = planner.needed_roles(plan)
+    roles = [{**asdict(role), "reads_only": reads_only(role.role)} for role in needed]
+    return _json({"format_version": "1.0", "roles": roles})
 
 
 def graph_text(plan: Plan) -> str:

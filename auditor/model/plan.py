@@ -102,6 +102,25 @@ class PlannedEnvironment:
     api_url: str | None
 
 
+def reads_only(role: str) -> bool:
+    """Tell whether a predefined role can change nothing: PingOne says so in its name."""
+    return role.endswith("Read Only")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeededRole:
+    """
+    A role that a plan needs in an environment, with the resources that it is for.
+
+    Where it can change something, `checks` are those but for which a role that only reads would do.
+    """
+
+    environment: str
+    role: str
+    resources: tuple[str, ...]
+    checks: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
     """

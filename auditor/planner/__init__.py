@@ -22,9 +22,10 @@ from auditor.planner.document import to_document
 from auditor.planner.keeping import kept
 from auditor.planner.merging import EVERYTHING, Demand, Shared, alone, length, shared, span
 from auditor.planner.queries import MAX_URL, Maker
+from auditor.planner.roles import least, needed_roles
 from auditor.planner.windows import narrowed, resolve
 
-__all__ = ["MAX_URL", "kept", "plan", "samples", "to_document"]
+__all__ = ["MAX_URL", "kept", "least", "needed_roles", "plan", "samples", "to_document"]
 
 
 def plan(
