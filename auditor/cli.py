@@ -124,8 +124,7 @@ def _shared(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON with a format_version.")
 
-_policies = _shared(
-    click.argument("paths", nargs=-1, metavar="[PATH | pack:NAME]..."),
+_project = _shared(
     click.option(
         "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
     ),
@@ -158,6 +157,8 @@ _policies = _shared(
         help="Host that may be asked beside PingOne's.",
     ),
 )
+
+_policies = _shared(click.argument("paths", nargs=-1, metavar="[PATH | pack:NAME]..."), _project)
 
 _planning = _shared(
     click.option("--as-of", metavar="INSTANT", help="Instant that windows count from (default: now)."),
@@ -237,12 +238,12 @@ _watched = _shared(
 
 def _job(
     *,
-    paths: tuple[str, ...],
     chdir: str,
     environments: tuple[str, ...],
     variables: tuple[str, ...],
     variable_files: tuple[str, ...],
     allow_hosts: tuple[str, ...],
+    paths: tuple[str, ...] = (),
     **more: Any,
 ) -> Job:
     from auditor.app import Job
@@ -573,6 +574,108 @@ def check(
 
 def _say_exit(report: Report) -> None:
     click.echo(f"auditor: {report.exit_reason} (exit {report.exit_code})", err=True)
+
+
+@main.group(cls=Commands)
+def waiver() -> None:
+    """Failures that somebody answers for: waivers.yaml."""
+
+
+@waiver.command("list")
+@_project
+@click.option("--stats", metavar="FILE", help="JSON report of an earlier run, which tells what is unused.")
+@_json
+def list_waivers(as_json: bool, **options: Any) -> int:
+    """Show which waivers are active, expiring, expired, unused or not begun."""
+    from auditor import app
+
+    checked = app.waivers(_job(**options))
+    if as_json:
+        _out(app.waivers_document(checked.value or (), checked.diagnostics))
+        return 1 if checked.value is None else 0
+    if checked.value is None:
+        _mistakes(checked.diagnostics)
+    _show_problems(checked.diagnostics)
+    _out(app.waivers_text(checked.value, **_look()))
+    return 0
+
+
+@waiver.command("lint")
+@_project
+@click.option("--base", metavar="REV", help="Tell what has been added or extended since a revision of git.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where a waiver was added or extended.")
+@click.option("--strict-waivers", is_flag=True, help="Exit 2 where a waiver has expired.")
+@_json
+def lint_waivers(
+    as_json: bool, base: str | None, detailed_exitcode: bool, strict_waivers: bool, **options: Any
+) -> int:
+    """Find all mistakes in waivers, and with --base what a change adds or extends."""
+    from auditor import app
+
+    job = _job(**options)
+    checked = app.lint_waivers(job)
+    changed = app.waiver_changes(job, base) if base is not None and checked.value is not None else None
+    problems = (*checked.diagnostics, *(changed.diagnostics if changed else ()))
+    if as_json:
+        _out(app.waivers_document(checked.value or (), problems, changed.value if changed else None))
+    if checked.value is None or (changed is not None and changed.value is None):
+        if as_json:
+            return 1
+        _mistakes(problems)
+    changes = changed.value or () if changed else ()
+    if not as_json:
+        _show_problems(problems)
+        _out(f"Valid: {_counted(len(checked.value), 'waiver')}.\n")
+        if base is not None:
+            _out(app.waiver_changes_text(changes, since=base, **_look()))
+    wider = sum(change.effect in ("added", "extended") for change in changes)
+    expired = sum(standing.state == "expired" for standing in checked.value)
+    if wider and detailed_exitcode:
+        click.echo(f"auditor: {_counted(wider, 'waiver')} added or extended (exit 2)", err=True)
+        return 2
+    if expired and strict_waivers:
+        click.echo(f"auditor: {_counted(expired, 'waiver')} expired (exit 2)", err=True)
+        return 2
+    return 0
+
+
+@waiver.command("add")
+@click.argument("name", metavar="NAME")
+@_project
+@click.option("--check", required=True, metavar="PACK/ID", help="The check whose violations it covers.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why they are accepted.")
+@click.option("--approved-by", required=True, metavar="WHO", help="Who accepts them.")
+@click.option("--ticket", required=True, metavar="ID", help="Where that is written down.")
+@click.option("--where", metavar="FILTER", help="SCIM filter on the violating record.")
+@click.option(
+    "--record", "records", metavar="ID", multiple=True, help="Make it a disposition of a record; repeatable."
+)
+@click.option("--starts", metavar="DATE", help="First day in UTC (default: today).")
+@click.option("--expires", metavar="DATE|DURATION", help="Last day in UTC, or how long from today: 30d.")
+def add_waiver(name: str, **options: Any) -> int:
+    """
+    Add a waiver to waivers.yaml, comments kept.
+
+    It is an exception until a day (--expires), or a disposition of records that have been reviewed (--record).
+    """
+    from auditor import app
+
+    keys = ("check", "reason", "approved_by", "ticket", "where", "records", "starts", "expires")
+    given = {key: options.pop(key) for key in keys}
+    job = _job(**options)
+    try:
+        added = app.add_waiver(job, app.NewWaiver(name=name, environments=job.environments, **given))
+    except OSError as error:
+        raise click.ClickException(f"waivers.yaml: {error.strerror or error}") from None
+    if added.value is None:
+        _mistakes(added.diagnostics)
+    _show_problems(added.diagnostics)
+    _out(f'added "{name}" to waivers.yaml\n')
+    return 0
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @main.command()

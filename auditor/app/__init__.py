@@ -32,16 +32,28 @@ if TYPE_CHECKING:
         roles_text,
         schema,
         schema_names,
+        waiver_changes_text,
+        waivers_text,
+    )
+    from auditor.app.waiving import (
+        NewWaiver,
+        add_waiver,
+        lint_waivers,
+        waiver_changes,
+        waivers,
+        waivers_document,
     )
     from auditor.app.watch import watching
 
 __all__ = [
     "Console",
     "Job",
+    "NewWaiver",
     "Planned",
     "Prepared",
     "Simulation",
     "SimulatorJob",
+    "add_waiver",
     "check",
     "diagnostics_document",
     "explain",
@@ -51,6 +63,7 @@ __all__ = [
     "formats",
     "graph_text",
     "init",
+    "lint_waivers",
     "plan",
     "plan_document",
     "plan_text",
@@ -63,6 +76,11 @@ __all__ = [
     "simulate",
     "valid",
     "validate",
+    "waiver_changes",
+    "waiver_changes_text",
+    "waivers",
+    "waivers_document",
+    "waivers_text",
     "watching",
     "write",
 ]
@@ -96,6 +114,14 @@ _HOMES = {
     "valid": "jobs",
     "validate": "jobs",
     "watching": "watch",
+    "NewWaiver": "waiving",
+    "add_waiver": "waiving",
+    "lint_waivers": "waiving",
+    "waiver_changes": "waiving",
+    "waiver_changes_text": "views",
+    "waivers": "waiving",
+    "waivers_document": "waiving",
+    "waivers_text": "views",
     "write": "documents",
 }
 

@@ -44,6 +44,8 @@ class Job:
     environments: Sequence[str] = ()
     variables: Sequence[tuple[str, str]] = ()
     allow_hosts: Sequence[str] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Texts that are read instead of files of the folder, by name."""
     as_of: str | None = None
     pushdown: Pushdown = "documented"
     merge: bool = True
@@ -121,6 +123,7 @@ def _request(job: Job, *, choose: bool) -> config.Request:
         choose=choose,
         allow_hosts=(*job.allow_hosts, *allowed),
         frameworks=job.frameworks,
+        texts=job.texts,
     )
 
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from auditor.app.git import git
 from auditor.model.environment import Environment
 from auditor.model.provenance import CIJob, Provenance
-
-_TIMEOUT_S: Final = 5.0
-"""What git may take of a run; a repository that is slower stays unknown."""
-
-_GIT: Final = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
-"""git as it only reads: nothing that a repository's own configuration names is run."""
 
 _CI: Final = (
     # docs.github.com "Variables reference"
@@ -43,7 +37,7 @@ def provenance(
     Without any, nothing is said of how they stand to the commit. *asked* are the environments that are asked.
     """
     own = [source for source in sources if not source.startswith("pack:")]
-    commit = _git(folder, environ, "rev-parse", "--verify", "HEAD")
+    commit = git(folder, environ, "rev-parse", "--verify", "HEAD")
     known = commit is not None and re.fullmatch(r"[0-9a-f]{40,64}", commit.strip())
     return Provenance(
         commit=commit.strip() if commit and known else None,
@@ -59,32 +53,14 @@ def provenance(
 
 def _is_dirty(folder: Path, environ: Mapping[str, str], own: Iterable[str]) -> bool | None:
     """Tell whether a file of the project is not as it is in the commit; None where git does not say."""
-    top = _git(folder, environ, "rev-parse", "--show-toplevel")
-    committed = _git(folder, environ, "ls-tree", "-r", "--full-tree", "--name-only", "-z", "HEAD")
-    changed = _git(folder, environ, "diff", "--no-ext-diff", "--name-only", "--no-renames", "-z", "HEAD")
+    top = git(folder, environ, "rev-parse", "--show-toplevel")
+    committed = git(folder, environ, "ls-tree", "-r", "--full-tree", "--name-only", "-z", "HEAD")
+    changed = git(folder, environ, "diff", "--no-ext-diff", "--name-only", "--no-renames", "-z", "HEAD")
     if top is None or committed is None or changed is None:
         return None
     root = Path(top.removesuffix("\n")).resolve()
     as_committed = {root / name for name in set(committed.split("\0")) - set(changed.split("\0"))}
     return any((folder / source).resolve() not in as_committed for source in own)
-
-
-def _git(folder: Path, environ: Mapping[str, str], *words: str) -> str | None:
-    """Return what git says; None where there is no git, no repository or no answer in time."""
-    # Of the environment only what finds git and the user's own trust in the folder.
-    kept = {name: environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in environ}
-    try:
-        answer = subprocess.run(  # noqa: S603  # words of our own, no shell
-            (*_GIT, "-C", str(folder), *words),
-            capture_output=True,
-            env={**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"},
-            stdin=subprocess.DEVNULL,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.decode("utf-8", "surrogateescape") if answer.returncode == 0 else None
 
 
 def _ci_job(environ: Mapping[str, str]) -> CIJob | None:

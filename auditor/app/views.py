@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from auditor.reporter import graph as graph_view
 from auditor.reporter import plan as plan_view
 from auditor.reporter import roles as roles_view
 from auditor.reporter import schema as schema_view
+from auditor.reporter import waivers as waivers_view
 from auditor.reporter.explanation import Explanation
 
 
@@ -53,6 +55,18 @@ def graph_text(plan: Plan) -> str:
 def explanation_text(explanation: Explanation, *, width: int, color: bool) -> str:
     """Return what can be told of a check before a run, for people."""
     return explanation_view.render(explanation, width=width, color=color)
+
+
+def waivers_text(standings: Sequence[waivers_view.Standing], *, width: int, color: bool) -> str:
+    """Return how waivers stand, for people."""
+    return waivers_view.render(standings, width=width, color=color)
+
+
+def waiver_changes_text(
+    changes: Sequence[waivers_view.Change], *, since: str, width: int, color: bool
+) -> str:
+    """Return what changes of waivers since a revision do, for people."""
+    return waivers_view.render_changes(changes, since=since, width=width, color=color)
 
 
 def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:

@@ -30,11 +30,12 @@ def compile_waivers(project: Project, checks: Sequence[CompiledCheck]) -> Checke
     for waiver in project.waivers:
         about = [check for check in checks if f"{check.pack}/{check.id}" == waiver.check]
         address = waiver.address or Address(file="")
+        found = list(_unapproved(waiver, address, project))
         if not about:
-            problems += _unknown(waiver, address, project)
+            problems += [*found, *_unknown(waiver, address, project)]
             continue
         where = _where(waiver, about[0], address, project)
-        found = (*where.diagnostics, *_refused(waiver, about[0], address, project))
+        found += [*where.diagnostics, *_refused(waiver, about[0], address, project)]
         problems += found
         if not found and where.value is not None:
             sound.append(replace(waiver, where=where.value))
@@ -91,10 +92,24 @@ def _where(waiver: Waiver, check: CompiledCheck, address: Address, project: Proj
     return Checked(split.value.where if split.value else None, problems)
 
 
+def _unapproved(waiver: Waiver, address: Address, project: Project) -> Iterator[Diagnostic]:
+    """Yield the mistake of an approval by somebody whom the project does not name."""
+    policy = project.waiver_policy
+    if policy.approvers and waiver.approved_by not in policy.approvers:
+        yield Diagnostic(
+            code="waiver.not-approved",
+            summary="Not an approver",
+            detail=f'"{waiver.approved_by}" may not approve waivers of this project.',
+            help=did_you_mean(waiver.approved_by, policy.approvers)
+            or "See waiver_policy.approvers in auditor.yaml.",
+            address=address.at("approved_by"),
+        )
+
+
 def _refused(
     waiver: Waiver, check: CompiledCheck, address: Address, project: Project
 ) -> Iterator[Diagnostic]:
-    """Yield what the project's `waiver_policy` does not allow."""
+    """Yield what the project's `waiver_policy` does not allow of a check like this."""
     policy = project.waiver_policy
     severities: set[Severity] = {expectation.severity for expectation in check.expectations}
     for severity in policy.forbid:
@@ -106,15 +121,6 @@ def _refused(
                 help="Mend what the check finds; or change waiver_policy.forbid in auditor.yaml.",
                 address=address.at("check"),
             )
-    if policy.approvers and waiver.approved_by not in policy.approvers:
-        yield Diagnostic(
-            code="waiver.not-approved",
-            summary="Not an approver",
-            detail=f'"{waiver.approved_by}" may not approve waivers of this project.',
-            help=did_you_mean(waiver.approved_by, policy.approvers)
-            or "See waiver_policy.approvers in auditor.yaml.",
-            address=address.at("approved_by"),
-        )
     for severity, longest in policy.max_duration.items():
         if severity in severities and _lasts_longer(waiver, Duration.parse(longest)):
             yield Diagnostic(

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.config.catalogue import shipped_kinds
+    from auditor.config.editing import with_waiver
     from auditor.config.files import read_text, shipped
     from auditor.config.formatting import formatted
     from auditor.config.frameworks import shipped_frameworks
     from auditor.config.memory import Validated, recall, remember
     from auditor.config.project import load, load_readable, located
     from auditor.config.records import read_records
-    from auditor.config.request import PROJECT_FILE, Request
+    from auditor.config.request import PROJECT_FILE, WAIVERS_FILE, Request
+    from auditor.config.waivers import waivers_of
 
 __all__ = [
     "PROJECT_FILE",
+    "WAIVERS_FILE",
     "Request",
     "Validated",
     "formatted",
@@ -34,11 +37,14 @@ __all__ = [
     "shipped",
     "shipped_frameworks",
     "shipped_kinds",
+    "waivers_of",
+    "with_waiver",
 ]
 
 _HOMES = {
     "PROJECT_FILE": "request",
     "Request": "request",
+    "WAIVERS_FILE": "request",
     "Validated": "memory",
     "formatted": "formatting",
     "load": "project",
@@ -51,6 +57,8 @@ _HOMES = {
     "shipped": "files",
     "shipped_frameworks": "frameworks",
     "shipped_kinds": "catalogue",
+    "waivers_of": "waivers",
+    "with_waiver": "editing",
 }
 
 

@@ -54,15 +54,21 @@ _COMMENT: Final = re.compile(r"(?:^|[ \t])(?P<comment>#.*)$")
 
 
 def _dumped(text: str) -> str:
-    round_trip = YAML(typ="rt")
-    round_trip.Representer = _Representer
-    round_trip.preserve_quotes = True
-    round_trip.brace_single_entry_mapping_in_flow_sequence = True
-    round_trip.width = _LONG
-    round_trip.indent(mapping=2, sequence=4, offset=2)
+    editor = round_trip()
     out = StringIO()
-    round_trip.dump(round_trip.load(text), out)
+    editor.dump(editor.load(text), out)
     return out.getvalue()
+
+
+def round_trip() -> YAML:
+    """Return a reader and writer of YAML that keeps order, quotes and comments, and indents canonically."""
+    editor = YAML(typ="rt")
+    editor.Representer = _Representer
+    editor.preserve_quotes = True
+    editor.brace_single_entry_mapping_in_flow_sequence = True
+    editor.width = _LONG
+    editor.indent(mapping=2, sequence=4, offset=2)
+    return editor
 
 
 class _Representer(RoundTripRepresenter):

@@ -43,7 +43,7 @@ def load_readable(request: Request) -> Checked[Project]:
     those marked of which something is missing; None where the project file or a resource kind has mistakes,
     since what a policy may say rests on those.
     """
-    reading = Reading(request.folder)
+    reading = Reading(request.folder, request.texts)
     document, is_sound = _project_file(request, reading)
     if not is_sound:
         if is_folder(request.folder):

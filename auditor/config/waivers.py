@@ -8,7 +8,7 @@ from typing import Final
 from auditor.config import documents, yaml
 from auditor.config.files import exists
 from auditor.config.request import WAIVERS_FILE, Reading
-from auditor.model.diagnostic import did_you_mean
+from auditor.model.diagnostic import Checked, did_you_mean
 from auditor.model.source import Address
 from auditor.model.waiver import Waiver, WaiverDocument, WaiverKind, WaiversFile
 
@@ -22,10 +22,18 @@ KEYS: Final[Mapping[WaiverKind, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 def read(environments: Collection[str], reading: Reading) -> tuple[Waiver, ...]:
     """Return the waivers of the project's folder; *reading* is told what is wrong with them."""
     path = reading.folder / WAIVERS_FILE
-    if not exists(path):
+    if WAIVERS_FILE not in reading.instead and not exists(path):
         return ()
     document = reading.document(WaiversFile, path, WAIVERS_FILE) or _sound_part(reading)
     return tuple(_waivers(document.waivers, environments, reading)) if document else ()
+
+
+def waivers_of(text: str, file: str) -> Checked[Mapping[str, Waiver]]:
+    """Return the waivers of a text by name, each as it is written."""
+    document = documents.read(WaiversFile, text, file)
+    if document.value is None:
+        return Checked(None, document.diagnostics)
+    return Checked({name: _waiver(name, waiver) for name, waiver in document.value.waivers.items()})
 
 
 def _sound_part(reading: Reading) -> WaiversFile | None:
@@ -51,10 +59,10 @@ def _waivers(
         _check_keys(document, address, reading)
         _check_dates(document, address, reading)
         _check_environments(document, environments, address, reading)
-        yield waiver_of(name, document)
+        yield _waiver(name, document)
 
 
-def waiver_of(name: str, document: WaiverDocument) -> Waiver:
+def _waiver(name: str, document: WaiverDocument) -> Waiver:
     """Return a waiver as it is written."""
     return Waiver(
         name=name,

@@ -118,13 +118,11 @@ class Waiver:
     expires: date | None = None
     address: Address | None = None
 
-    def covers(self, day: date) -> bool:
-        """Tell whether it holds on a day."""
-        return (self.starts is None or self.starts <= day) and not self.is_expired(day)
-
-    def is_expired(self, day: date) -> bool:
-        """Tell whether its last day is over."""
-        return self.expires is not None and self.expires < day
+    def state(self, day: date) -> Literal["active", "expired", "not begun"]:
+        """Return how it stands on a day (UTC)."""
+        if self.starts is not None and day < self.starts:
+            return "not begun"
+        return "expired" if self.expires is not None and self.expires < day else "active"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
