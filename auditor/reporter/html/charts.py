@@ -11,7 +11,7 @@ from typing import Final
 
 from auditor.model.instant import Window
 from auditor.model.policy import SEVERITIES, Severity
-from auditor.model.verdict import Outcome, Series, Threshold, Violation
+from auditor.model.verdict import Outcome, Series, Violation
 
 WIDTH: Final = 1000
 HEIGHT: Final = 100
@@ -152,10 +152,7 @@ def graph(series: Series, outcomes: Iterable[Outcome]) -> Graph:
     """
     outcomes = tuple(outcomes)
     limits = [
-        (limit, outcome.severity)
-        for outcome in outcomes
-        for limit in outcome.thresholds
-        if limit.path == series.path
+        (limit, outcome) for outcome in outcomes for limit in outcome.thresholds if limit.path == series.path
     ]
     broken = {violation.at for outcome in outcomes for violation in outcome.violations}
     top = max(*(value for _, value in series.points), *(limit.value for limit, _ in limits), 0) or 1
@@ -173,14 +170,14 @@ def graph(series: Series, outcomes: Iterable[Outcome]) -> Graph:
         for start, (at, value) in zip(starts, series.points, strict=True)
     )
     lines = tuple(
-        Line(y=round(HEIGHT * (1 - max(limit.value, 0) / top), 2), text=_threshold(limit), severity=severity)
-        for limit, severity in limits
+        Line(
+            y=round(HEIGHT * (1 - max(limit.value, 0) / top), 2),
+            text=f"{outcome.form}: {limit.path} {limit.operator} {number(limit.value)}",
+            severity=outcome.severity,
+        )
+        for limit, outcome in limits
     )
     return Graph(series=series, bars=bars, lines=lines, top=top)
-
-
-def _threshold(limit: Threshold) -> str:
-    return f"{limit.path} {limit.operator} {number(limit.value)}"
 
 
 def number(value: float) -> str:

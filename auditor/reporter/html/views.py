@@ -16,7 +16,17 @@ from auditor.model.instant import Window, format_instant, parse_instant
 from auditor.model.plan import PlannedEnvironment
 from auditor.model.policy import SEVERITIES
 from auditor.model.source import Address, Location
-from auditor.model.verdict import Asked, Examined, FrameworkView, Outcome, Report, Status, Verdict, Violation
+from auditor.model.verdict import (
+    Asked,
+    Criterion,
+    Examined,
+    FrameworkView,
+    Outcome,
+    Report,
+    Status,
+    Verdict,
+    Violation,
+)
 from auditor.reporter import wording
 from auditor.reporter.html import charts
 from auditor.reporter.neutral import one_line, shorten
@@ -51,18 +61,14 @@ class Row:
     @property
     def look(self) -> str:
         """How it ended, with `waived` for a failure that waivers cover."""
-        return look(self.verdict)
+        return wording.word(self.verdict)
 
     @property
     def found(self) -> str:
         """What was examined and found, in a few words."""
+        waived = f", {self.verdict.waived:,} waived" if self.verdict.waived else ""
         nothing = " · no occurrences" if wording.no_occurrences(self.verdict) else ""
-        return f"{wording.examined(self.verdict)}{nothing}"
-
-
-def look(verdict: Verdict) -> str:
-    """Return how a check ended, with `waived` for a failure that waivers cover."""
-    return "waived" if verdict.is_waived else verdict.status.word
+        return f"{wording.examined(self.verdict)}{waived}{nothing}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +78,7 @@ class Tally:
     title: str
     rows: tuple[Row, ...]
     note: str = ""
-    observed_days: int = 0
+    observed: str = ""
 
     @property
     def population(self) -> int:
@@ -101,7 +107,7 @@ class Framework:
     title: str
     scope: str
     controls: tuple[Tally, ...]
-    period_days: int = 0
+    note: str = ""
 
 
 class Page:
@@ -117,7 +123,7 @@ class Page:
         """The checks, what an auditor looks at first in front."""
         ordered = sorted(
             self.report.verdicts,
-            key=lambda verdict: (_LOOKS.index(look(verdict)), -SEVERITIES.index(verdict.severity)),
+            key=lambda verdict: (_LOOKS.index(wording.word(verdict)), -SEVERITIES.index(verdict.severity)),
         )
         return tuple(
             Row(number=number, verdict=verdict, is_detailed=number <= DETAILED)
@@ -146,7 +152,7 @@ class Page:
         if errors := self.all.count("error"):
             return f"Not decided: {wording.quantity(errors, 'check')} could not be decided"
         if failed := self.all.count("fail"):
-            return f"Failed: {wording.quantity(failed, 'check')} of {len(self.rows)} found exceptions"
+            return f"Failed: {failed} of {wording.quantity(len(self.rows), 'check')}"
         if self.all.count("skip") == len(self.rows):
             return "Nothing was examined: every check was skipped"
         return "Passed: no check found an exception that is not waived"
@@ -263,6 +269,10 @@ class Page:
         """Each caveat once."""
         return tuple(wording.caveats(self.report.verdicts))
 
+    def waivers(self, verdict: Verdict) -> list[str]:
+        """Return a sentence for each waiver that covers something of a verdict."""
+        return wording.waivers(self.report, verdict)
+
     def environment(self, verdict: Verdict) -> PlannedEnvironment | None:
         """Return the environment of a verdict."""
         return next((each for each in self.report.environments if each.name == verdict.environment), None)
@@ -305,14 +315,21 @@ def _view(view: FrameworkView, rows: Mapping[str, Row]) -> Framework:
         controls=tuple(
             Tally(
                 title=criterion.id,
-                note=criterion.title,
+                note=criterion.title or wording.NOT_LISTED,
                 rows=tuple(rows[each.verdict] for each in criterion.support if each.verdict in rows),
-                observed_days=max((each.observed_days for each in criterion.support), default=0),
+                observed=_observed(criterion, view.period_days),
             )
             for criterion in view.criteria
         ),
-        period_days=view.period_days,
+        note=wording.covered(view),
     )
+
+
+def _observed(criterion: Criterion, period_days: int) -> str:
+    """Return how much of the period the checks of a criterion rest on, from the least to the most."""
+    days = sorted({each.observed_days for each in criterion.support})
+    least = f"{days[0]:,} to " if len(days) > 1 else ""
+    return f"{least}{days[-1]:,} of {period_days:,}" if days else ""
 
 
 def _natural(text: str) -> tuple[tuple[str, int], ...]:
