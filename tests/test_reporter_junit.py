@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -15,8 +16,14 @@ from junitparser import Error, Failure, JUnitXml, Skipped
 
 from auditor.model.diagnostic import Level
 from auditor.model.verdict import Report, Status
-from auditor.reporter import render
-from auditor.reporter.junit import BODY_CHARACTERS, MESSAGE_CHARACTERS, VIOLATIONS
+from auditor.reporter import JUNIT_FLAVORS, render
+from auditor.reporter.junit import (
+    BODY_CHARACTERS,
+    DOCUMENT_BYTES,
+    MESSAGE_CHARACTERS,
+    NAME_CHARACTERS,
+    VIOLATIONS,
+)
 from auditor.reporter.neutral import one_line, shorten
 from tests.reports import HOSTILE, SAMPLES, everywhere, failed, outcome, problems, report, verdict, violation
 from tests.support import SHARED, needs_shared
@@ -24,8 +31,8 @@ from tests.support import SHARED, needs_shared
 ANY_TEXT = st.text(st.characters(exclude_categories=()) | st.sampled_from(HOSTILE))
 
 
-def junit(of):
-    return ET.fromstring(render(of, "junit"))  # noqa: S314  # made here
+def junit(of, flavor="strict"):
+    return ET.fromstring(render(of, "junit", junit_flavor=flavor))  # noqa: S314  # made here
 
 
 def shown(text):
@@ -33,34 +40,55 @@ def shown(text):
     return one_line(text).replace("[[ATTACHMENT|", r"[[ATTACHMENT\u007c")
 
 
-@pytest.fixture(scope="module", params=["junit-10.xsd", "windyroad-junit.xsd"])
-def schema(request):
-    return xmlschema.XMLSchema(str(SHARED / "data/xsd" / request.param))
+ACCEPTED = [
+    ("strict", "junit-10.xsd"), ("strict", "windyroad-junit.xsd"),
+    ("azure", "junit-10.xsd"), ("azure", "windyroad-junit.xsd"),
+    ("jenkins", "junit-10.xsd"),
+    ("gitlab", "junit-10.xsd"), ("gitlab", "windyroad-junit.xsd"),
+]  # fmt: skip
+"""Which schema accepts which flavour: windyroad has no output of a case that did not pass."""
+
+
+def for_a_schema(document, flavor):
+    """A document as the schemas know it: none of them has the `file` of a case, which GitLab reads."""
+    return re.sub(r'(<testcase [^>]*) file="[^"]*"', r"\1", document) if flavor == "gitlab" else document
+
+
+@pytest.fixture(scope="module")
+def schemas():
+    names = {name for _, name in ACCEPTED}
+    return {name: xmlschema.XMLSchema(str(SHARED / "data/xsd" / name)) for name in names}
 
 
 @needs_shared
-@pytest.mark.parametrize("sample", SAMPLES)
-def test_a_report_is_valid_under_both_schemas(schema, sample):
-    schema.validate(render(SAMPLES[sample], "junit"))
+@pytest.mark.parametrize(("flavor", "name"), ACCEPTED)
+def test_every_report_is_valid_under_the_schemas_of_its_flavour(schemas, flavor, name):
+    for of in SAMPLES.values():
+        schemas[name].validate(for_a_schema(render(of, "junit", junit_flavor=flavor), flavor))
 
 
 @needs_shared
-@settings(max_examples=25, deadline=None)
+@pytest.mark.parametrize(("flavor", "name"), ACCEPTED)
+@settings(max_examples=5, deadline=None)
 @given(text=ANY_TEXT)
-def test_a_report_is_valid_whatever_text_it_holds(schema, text):
-    schema.validate(render(everywhere(text), "junit"))
+def test_a_report_is_valid_whatever_text_it_holds(schemas, flavor, name, text):
+    schemas[name].validate(for_a_schema(render(everywhere(text), "junit", junit_flavor=flavor), flavor))
 
 
 @needs_shared
-def test_the_schemas_can_tell_a_wrong_document(schema):
+@pytest.mark.parametrize("name", ["junit-10.xsd", "windyroad-junit.xsd"])
+def test_the_schemas_can_tell_a_wrong_document(schemas, name):
     with pytest.raises(xmlschema.XMLSchemaValidationError):
-        schema.validate(render(SAMPLES["all-pass"], "junit").replace("<testcase ", '<testcase file="a" '))
+        schemas[name].validate(
+            render(SAMPLES["all-pass"], "junit").replace("<testcase ", '<testcase file="a" ')
+        )
 
 
+@pytest.mark.parametrize("flavor", JUNIT_FLAVORS)
 @pytest.mark.parametrize("sample", SAMPLES)
-def test_another_reader_finds_the_same_cases(sample):
+def test_another_reader_finds_the_same_cases(sample, flavor):
     of = SAMPLES[sample]
-    suites = list(JUnitXml.fromstring(render(of, "junit").encode()))
+    suites = list(JUnitXml.fromstring(render(of, "junit", junit_flavor=flavor).encode()))
     results = Counter(type(result) for suite in suites for case in suite for result in case.result)
     own = sum(len(suite) for suite in suites if suite.name == "auditor")
     assert sum(suite.tests for suite in suites) == sum(len(suite) for suite in suites)
@@ -276,3 +304,63 @@ def test_warnings_stand_in_the_first_suite_and_fail_nothing():
 def test_a_run_of_nothing_is_an_error():
     for of in (report(), report(problems=problems()[6:7])):
         assert [error.get("type") for error in junit(of).iter("error")] == ["policy.nothing-selected"]
+
+
+@pytest.mark.parametrize("flavor", JUNIT_FLAVORS)
+def test_a_flavour_says_no_less_than_the_strict_form(flavor):
+    results = {"failure", "error", "skipped"}
+
+    def said(root: ET.Element) -> list[tuple[str, str | None, str | None]]:
+        return [(each.tag, each.get("type"), each.text) for each in root.iter() if each.tag in results]
+
+    for of in SAMPLES.values():
+        strict = junit(of)
+        assert said(junit(of, flavor)) == said(strict)
+        names = [case.get("name") for case in strict.iter("testcase")]
+        assert [case.get("name") for case in junit(of, flavor).iter("testcase")] == names
+
+
+def test_gitlab_is_told_the_file_of_a_policy():
+    files = {case.get("file") for case in junit(SAMPLES["failures"], "gitlab").iter("testcase")}
+    assert files == {"policies/pingone-activity/applications.yaml"}
+
+
+def test_azure_and_jenkins_are_told_the_reason_of_a_skip_as_a_message():
+    for flavor in ("azure", "jenkins"):
+        messages = [each.get("message") for each in junit(SAMPLES["skips"], flavor).iter("skipped")]
+        assert messages[0] == "not used here, see TICKET-1"
+    waived = next(junit(SAMPLES["waivers"], "azure").iter("skipped"))
+    assert (waived.get("message") or "").startswith("Waived until 2026-12-31 by security-board: ")
+
+
+def test_jenkins_is_told_what_every_case_examined_and_of_which_environment():
+    cases = list(junit(SAMPLES["no-occurrences"], "jenkins").iter("testcase"))
+    assert [case.get("classname") for case in cases] == ["prod.pingone-activity"]
+    assert [case.findtext("system-out") for case in cases] == [
+        "PASS  app-deletion-by-admin-clients · 0 examined, 0 exceptions · no occurrences"
+    ]
+
+
+def test_a_name_is_of_limited_length_and_still_its_own():
+    """Azure DevOps takes 512 characters; of two cases with one name GitLab shows one."""
+    long = "x" * 600
+    names = [
+        case.get("name") or ""
+        for case in junit(report(failed(check=long), failed(check=f"{long}y"))).iter("testcase")
+    ]
+    assert len(set(names)) == 2
+    assert {len(name) for name in names} == {NAME_CHARACTERS - 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flavor", ["gitlab", "jenkins"])
+def test_a_thousand_checks_of_ten_thousand_exceptions_fit_into_what_gitlab_takes(flavor):
+    """Also where every message is long: what is shortened says so, and every case is there."""
+    long = replace(violation(), message="a long message " * 100)
+    found = failed(10_000)
+    found = replace(found, outcomes=(replace(found.outcomes[0], violations=(long,) * VIOLATIONS),))
+    many = report(*(replace(found, check=f"check-{number}") for number in range(1_000)))
+    document = render(many, "junit", junit_flavor=flavor)
+    assert 20_000_000 / 4 < len(document.encode()) <= DOCUMENT_BYTES < 30_000_000
+    assert document.count("<failure ") == document.count("\n[shortened: the whole text has ") == 1_000
+    assert document.count("10000 of 10011 records are not as expected [policy.violation]") == 1_000

@@ -13,6 +13,11 @@ from auditor.model.verdict import Report
 Privacy: TypeAlias = Literal["ids", "full", "pseudonym"]
 """How personal fields appear: as identifiers, as they are, or as keyed pseudonyms."""
 
+JUnitFlavor: TypeAlias = Literal["strict", "gitlab", "azure", "jenkins"]
+"""Whom a JUnit document is for: every reader, or one of which more is known."""
+
+JUNIT_FLAVORS: Final[tuple[JUnitFlavor, ...]] = get_args(JUnitFlavor)
+
 PRIVACIES: Final[tuple[Privacy, ...]] = get_args(Privacy)
 
 
@@ -97,6 +102,7 @@ def render(
     color: bool = False,
     privacy: Privacy | None = None,
     key: bytes = b"",
+    junit_flavor: JUnitFlavor = "strict",
 ) -> str:
     """
     Write a report as one document. Equal reports give equal documents.
@@ -104,7 +110,7 @@ def render(
     Result: text that ends with a newline, can be encoded in UTF-8, and holds no character that hides, moves
     or reorders what stands around it. `width` (in terminal cells, at least 40) and `color` matter only to
     formats for a terminal. Personal fields appear as the format has them, or as `privacy` says; *key* is that of
-    pseudonyms.
+    pseudonyms. `junit_flavor` matters to JUnit alone.
 
     Raises:
         KeyError: there is no such format.
@@ -113,7 +119,8 @@ def render(
     from auditor.reporter.privacy import private
 
     told = private(report, privacy or FORMATS[format].privacy, key)
-    document: str = import_module(FORMATS[format].module).render(told, width=width, color=color)
+    module = import_module(FORMATS[format].module)
+    document: str = module.render(told, width=width, color=color, junit_flavor=junit_flavor)
     return document
 
 

@@ -1,8 +1,13 @@
-"""JUnit XML in the strict form, which the schemas of Jenkins (junit-10) and Ant (windyroad) both accept."""
+"""
+JUnit XML: a strict form, and flavours of it for single readers.
+
+The schemas of Jenkins (junit-10) and Ant (windyroad) both accept the strict form.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -11,15 +16,43 @@ from xml.etree import ElementTree as ET
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.instant import format_instant
 from auditor.model.verdict import Asked, Report, Status, Verdict
-from auditor.reporter import render_diagnostics, wording
+from auditor.reporter import JUnitFlavor, render_diagnostics, wording
 from auditor.reporter.neutral import one_line, shorten, visible
 
 MESSAGE_CHARACTERS: Final = 255
 """What GitHub's annotations show of a title, the shortest of the known limits."""
 BODY_CHARACTERS: Final = 60_000
 """Below the 64,000 of GitHub's annotations, with room for what the reader adds."""
+NAME_CHARACTERS: Final = 512
+"""What Azure DevOps takes of a name (PublishTestResults)."""
+DOCUMENT_BYTES: Final = 25_000_000
+"""Below the 30 MB that GitLab takes ("Unit test reports")."""
 VIOLATIONS: Final = 20
 """Exceptions listed of each expectation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flavor:
+    """
+    What a document has beside the strict form, for one reader.
+
+    `file`: cases name the file of their policy. `skip_message`: the reason of a skip is an attribute too.
+    `environment`: class names always begin with the environment. `output`: cases say what was examined.
+    """
+
+    file: bool = False
+    skip_message: bool = False
+    environment: bool = False
+    output: bool = False
+
+
+FLAVORS: Final[Mapping[JUnitFlavor, Flavor]] = {
+    "strict": Flavor(),
+    "gitlab": Flavor(file=True),  # which it links; of everything else it shows name, class and body
+    "azure": Flavor(skip_message=True),  # the only place where it looks for the reason of a skip
+    # A tree of class names split at dots, and the output of every case, passed or not.
+    "jenkins": Flavor(skip_message=True, environment=True, output=True),
+}
 
 _FACT_CHARACTERS: Final = 2_000
 
@@ -34,6 +67,8 @@ class _Case:
     code: str = ""
     message: str = ""
     body: str = ""
+    out: str = ""
+    file: str = ""
     elapsed_s: float = 0
 
 
@@ -50,28 +85,47 @@ class _Suite:
         return str(sum(case.status is status for case in self.cases))
 
 
-def render(report: Report, **_terminal: object) -> str:
+def render(report: Report, *, junit_flavor: JUnitFlavor = "strict", **_options: object) -> str:
     """
     Write a report as JUnit XML: a suite per environment and pack, a case per check.
 
-    Shape: `failure`, `error` and `skipped` as the verdicts are, with the code as `type`; a passing case is
-    empty, what it examined stands in its suite's properties and `system-out`. Errors among the problems are
-    cases of a first suite `auditor`; warnings are the `system-err` of the first suite, whichever it is. A
-    report without either is one error, since a run that looked at nothing must not look well.
+    Shape: `failure`, `error` and `skipped` as the verdicts are, with the code as `type`; a waived failure is skipped
+    and says what lies beneath; a passing case is empty, what it examined stands in its suite's properties and
+    `system-out`. Errors among the problems are cases of a first suite `auditor`; warnings are the `system-err` of the
+    first suite, whichever it is. A report without either is one error, since a run that looked at nothing must not
+    look well. Texts are shortened until the document has at most `DOCUMENT_BYTES`, and say that they were.
     Source: JUnit has no specification; the two schemas, and what CI systems read.
     """
-    suites = [*_problem_suites(report), *_verdict_suites(report)] or [_nothing_selected(report)]
+    flavor = FLAVORS[junit_flavor]
+    suites = [*_problem_suites(report), *_verdict_suites(report, flavor)] or [_nothing_selected(report)]
     warnings = render_diagnostics(p for p in report.problems if p.level is Level.WARNING)
+    limit = BODY_CHARACTERS
+    while len(document := _document(suites, report.started_at, warnings, flavor, limit)) > DOCUMENT_BYTES:
+        if limit < MESSAGE_CHARACTERS:
+            break  # so many checks that their names alone are too many: nothing is left to be shortened
+        limit //= 2
+    return document.decode()
+
+
+def _document(suites: list[_Suite], started_at: datetime, warnings: str, flavor: Flavor, limit: int) -> bytes:
     root = ET.Element("testsuites")
     for number, suite in enumerate(suites):
-        _write(root, suite, number, report.started_at, warnings if number == 0 else "")
+        element = _write(root, suite, number, started_at)
+        for case in suite.cases:
+            _write_case(element, case, flavor, limit)
+        _add(element, "system-out", suite.out)
+        _add(element, "system-err", warnings if number == 0 else "")
     ET.indent(root)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(root, encoding="unicode")}\n'
+    text = ET.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
 
 
-def _verdict_suites(report: Report) -> Iterator[_Suite]:
+def _verdict_suites(report: Report, flavor: Flavor) -> Iterator[_Suite]:
     asked = {one.query.id: one for one in report.asked}
-    several = len({verdict.environment for verdict in report.verdicts}.union(_environments(report))) > 1
+    several = (
+        flavor.environment
+        or len({verdict.environment for verdict in report.verdicts}.union(_environments(report))) > 1
+    )
     for verdicts in wording.groups(report):
         first = verdicts[0]
         yield _Suite(
@@ -126,8 +180,15 @@ def _case(report: Report, verdict: Verdict, asked: dict[str, Asked], *, several:
         code=verdict.code,
         message=" ".join([*_waived(report, verdict), verdict.reason or verdict.title]),
         body="" if passed else "\n".join([*_waived(report, verdict), *_lines(_body(report, verdict, asked))]),
+        out="\n".join([_examined(verdict), *_lines(("caveat", caveat) for caveat in verdict.caveats)]),
+        file=verdict.address.file if verdict.address else "",
         elapsed_s=verdict.elapsed_s,
     )
+
+
+def _examined(verdict: Verdict) -> str:
+    label = " · no occurrences" if wording.no_occurrences(verdict) else ""
+    return f"{wording.word(verdict).upper():5} {one_line(verdict.check)} · {wording.examined(verdict)}{label}"
 
 
 def _waived(report: Report, verdict: Verdict) -> list[str]:
@@ -169,9 +230,7 @@ def _lines(facts: Iterable[wording.Fact]) -> Iterator[str]:
 def _overview(report: Report, verdicts: list[Verdict], asked: dict[str, Asked]) -> Iterator[str]:
     yield from wording.provenance(report)
     for verdict in verdicts:
-        label = " · no occurrences" if wording.no_occurrences(verdict) else ""
-        status, examined = wording.word(verdict).upper(), wording.examined(verdict)
-        yield f"{status:5} {one_line(verdict.check)} · {examined}{label} · {one_line(verdict.title)}"
+        yield f"{_examined(verdict)} · {shorten(one_line(verdict.title), MESSAGE_CHARACTERS)}"
     for query in dict.fromkeys(query for verdict in verdicts for query in verdict.queries):
         if query in asked:
             yield f"{wording.request(asked[query])}: {wording.answer(asked[query])}"
@@ -228,7 +287,7 @@ def _own_suite(report: Report, *cases: _Case) -> _Suite:
     )
 
 
-def _write(root: ET.Element, suite: _Suite, number: int, started_at: datetime, err: str) -> None:
+def _write(root: ET.Element, suite: _Suite, number: int, started_at: datetime) -> ET.Element:
     element = _add(
         root,
         "testsuite",
@@ -245,29 +304,27 @@ def _write(root: ET.Element, suite: _Suite, number: int, started_at: datetime, e
     )
     properties = _add(element, "properties")
     for name, value in suite.properties.items():
-        _add(properties, "property", name=_token(name), value=one_line(value))
-    for case in suite.cases:
-        _write_case(element, case)
-    _add(element, "system-out", suite.out)
-    _add(element, "system-err", err)
+        _add(properties, "property", name=_token(name), value=shorten(one_line(value), _FACT_CHARACTERS))
+    return element
 
 
-def _write_case(suite: ET.Element, case: _Case) -> None:
+def _write_case(suite: ET.Element, case: _Case, flavor: Flavor, limit: int) -> None:
     element = _add(
         suite,
         "testcase",
         classname=_token(case.classname),
         name=_token(case.name),
         time=f"{case.elapsed_s:.3f}",
+        **({"file": case.file} if flavor.file and case.file else {}),
     )
-    if case.status is Status.PASS:
-        return
-    body = _cut(_harmless(case.body))
+    message = shorten(_harmless(one_line(case.message)), MESSAGE_CHARACTERS)
+    body = _cut(_harmless(case.body), limit)
     if case.status is Status.SKIP:
-        _add(element, "skipped", body)
-    else:
-        message = shorten(_harmless(one_line(case.message)), MESSAGE_CHARACTERS)
+        _add(element, "skipped", body, **({"message": message} if flavor.skip_message else {}))
+    elif case.status is not Status.PASS:
         _add(element, _TAGS[case.status], body, type=case.code, message=message)
+    if flavor.output and case.out:
+        _add(element, "system-out", case.out)
 
 
 def _add(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.Element:
@@ -283,12 +340,16 @@ def _harmless(text: str) -> str:
 
 
 def _token(text: str) -> str:
-    """Return a text fit for an `xs:token` of at least one character."""
-    return one_line(text) or "-"
+    """Return a text fit for an `xs:token` of at least one character; of two long ones, no two become the same."""
+    token = one_line(text) or "-"
+    if len(token) <= NAME_CHARACTERS:
+        return token
+    digest = hashlib.sha256(token.encode()).hexdigest()[:12]
+    return f"{token[: NAME_CHARACTERS - 14]}…{digest}"
 
 
-def _cut(body: str) -> str:
-    if len(body) <= BODY_CHARACTERS:
+def _cut(body: str, limit: int) -> str:
+    if len(body) <= limit:
         return body
     note = f"\n[shortened: the whole text has {len(body)} characters]"
-    return body[: BODY_CHARACTERS - len(note)] + note
+    return body[: max(limit - len(note), 0)] + note

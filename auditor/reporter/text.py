@@ -31,7 +31,7 @@ _LEVEL_STYLES: Final = {Level.ERROR: "bold red", Level.WARNING: "bold yellow"}
 _EXIT_STYLES: Final = {0: "bold green", 2: "bold red"}
 
 
-def render(report: Report, *, width: int, color: bool) -> str:
+def render(report: Report, *, width: int, color: bool, **_options: object) -> str:
     """
     Write a report for a terminal of *width* cells.
 
