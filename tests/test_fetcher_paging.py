@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor.fetcher import paging
+from auditor.fetcher.session import Request, Response
 from auditor.model.resource import ResourceKind
 from tests.pages import (
     ENVIRONMENT_ID,
@@ -23,6 +26,7 @@ from tests.pages import (
     event,
     events,
     fetched,
+    in_virtual_time,
     link,
     ok,
     page,
@@ -166,6 +170,38 @@ def test_a_first_page_in_the_middle_is_followed_both_ways():
 
 
 # --- without end ----------------------------------------------------------------------------------------
+
+
+def test_the_next_page_is_on_its_way_while_a_page_is_looked_at_but_for_the_first():
+    """The first page may show that its window had better be cut, and then the second is not asked for."""
+    asked: list[str] = []
+    stopped: list[int] = []
+
+    async def send(request: Request) -> Response:
+        cursor = len(asked)
+        asked.append(request.url)
+        if cursor == 3:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                stopped.append(cursor)
+                raise
+        document = page(events(cursor), next=link(str(cursor)))
+        return Response(status=200, headers={}, body=b"", document=document)
+
+    async def read() -> list[int]:
+        url = link("").partition("?")[0]
+        walk = paging.Walk(kind=KINDS["activities"], url=url, parameters={}, form=None, send=send)
+        seen = []
+        async with aclosing(walk.pages()) as pages:
+            async for _ in pages:
+                seen.append(len(asked))
+                if len(seen) == 3:
+                    break
+        return seen
+
+    assert in_virtual_time(read()) == [1, 3, 4]
+    assert stopped == [3]
 
 
 def test_a_link_to_the_page_itself_is_a_loop():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ from auditor.model.value import JSON
 MAX_PAGES: Final = 100_000
 """Pages of one slice; an endpoint that links on and on is not read for ever."""
 
+HEAD_START_S: Final = 0.001
+"""Seconds that a request has to leave before the page that leads to it keeps the processor busy."""
+
 Send = Callable[[Request], Awaitable[Response]]
 """Sends a request with a token."""
 
@@ -38,6 +42,10 @@ class RawPage:
     document: dict[str, JSON]
     records: list[dict[str, Any]]
     count: int | None
+
+
+Way = Callable[[RawPage], Request | None]
+"""Where a page leads to; None at the end."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,10 +92,21 @@ class Walk:
         first = await self._first_page()
         yield first
         for way in (self._onward, self._back):
-            page = first
-            while (request := way(page)) is not None:
-                page = self._page(request, await self._sent(request))
-                yield page
+            page = await self._after(first, way)
+            while page is not None:
+                following = asyncio.create_task(self._after(page, way))
+                try:
+                    await asyncio.wait({following}, timeout=HEAD_START_S)
+                    yield page
+                    page = await following
+                finally:
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
+
+    async def _after(self, page: RawPage, way: Way) -> RawPage | None:
+        """Read the page that another leads to; None where it leads nowhere."""
+        request = way(page)
+        return None if request is None else self._page(request, await self._sent(request))
 
     def leads_on(self, page: RawPage) -> bool:
         """Tell whether a page links to a next one."""
