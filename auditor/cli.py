@@ -678,6 +678,56 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+@main.command(name="test")
+@click.argument("paths", nargs=-1, metavar="[PATH | pack:NAME]...")
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@click.option("--filter", "name_filter", metavar="TEXT", default="", help="Only tests whose name holds this.")
+@click.option(
+    "--coverage", is_flag=True, help="Tell what of each check no test shows; exit 2 where there is any."
+)
+@click.option(
+    "--mutate", is_flag=True, help="Change the checks, and tell what no test notices; exit 2 likewise."
+)
+@click.option(
+    "--report",
+    "reports",
+    metavar="FORMAT=PATH",
+    multiple=True,
+    help="Write a report of the tests (junit, json); - is standard output; repeatable.",
+)
+@_json
+def test_policies(
+    paths: tuple[str, ...],
+    chdir: str,
+    name_filter: str,
+    reports: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """
+    Run the tests of policies: *.test.yaml beside them.
+
+    Each test gives records and says what verdict they must get. PATH is a folder, a policy file, or a file of
+    tests; without one, those of the project's own policies run.
+    """
+    from auditor import app
+    from auditor.reporter import tests
+
+    job = app.TestJob(
+        folder=Path(chdir), environ=dict(os.environ), paths=paths, filter=name_filter, **options
+    )
+    report = app.test(job)
+    written = app.test_documents(report, (*reports, *(["json=-"] if as_json else [])), Path())
+    if written.errors:
+        _mistakes(written.diagnostics)
+    (_out if written.value is None else _err)(tests.render(report, **_look(err=written.value is not None)))
+    if written.value is not None:
+        _out(written.value)
+    _show_problems(report.problems)
+    click.echo(f"auditor: {report.exit_reason} (exit {report.exit_code})", err=True)
+    return report.exit_code
+
+
 @main.command()
 @click.argument("folder", default=".", metavar="[FOLDER]")
 def init(folder: str) -> int:
@@ -703,7 +753,7 @@ def schema(name: str | None, as_json: bool) -> int:
     Show the vocabulary of policies.
 
     NAME is a resource kind, `functions`, `frameworks` or one of these, or a document: policy, project, framework,
-    resource, waivers, report, plan.
+    resource, test, waivers, report, plan, test-report.
     """
     from auditor import app
 

@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 AS_OF = "2026-11-21T09:00:00Z"
 QUICKSTART = ROOT / "examples" / "quickstart"
 CANARY = "canary-8f2e61d0-secret"
-CHECKS = 3 + len(list((ROOT / "policies" / "pingone-activity").glob("*.yaml")))
+CHECKS = 3 + len(list((ROOT / "policies" / "pingone-activity").glob("*.test.yaml")))
 """Checks of a fresh project: its own, and the pack's, of which every file holds one."""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +19,6 @@ from auditor.simulator import World
 from tests.support import ROOT, SHARED, needs_shared
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
-TABLES = ROOT / "tests" / "spec" / "packs"
 QUICKSTART = ROOT / "examples" / "quickstart"
 
 Document = Mapping[str, Any]
@@ -33,19 +34,23 @@ PACKS: Mapping[str, Mapping[Path, Document]] = {
 }
 """The policy files of each pack."""
 
-SPECS: Mapping[str, Document] = {pack: _read(TABLES / f"{pack}.yaml") for pack in PACKS}
-"""The table of each pack."""
+TESTS: Mapping[str, Mapping[str, Document]] = {
+    pack: {path.stem: _read(path.with_suffix(".test.yaml")) for path in files}
+    for pack, files in PACKS.items()
+}
+"""The tests of each policy file, which holds the check of its name."""
+
+REQUIRED: Mapping[str, Document] = {
+    "pingone-activity": {"admin_clients": ["adminui"], "license_cap": 100},
+    "pingone-posture": {},
+}
+"""What must be given to each pack, since nobody can guess it."""
 
 CHECKS = [
     pytest.param(file, check, id=f"{pack}/{name}")
     for pack, files in PACKS.items()
     for file in files.values()
     for name, check in file["checks"].items()
-]
-CASES = [
-    pytest.param(spec, case, id=f"{case['check']}-{number}-{case['verdict']}")
-    for spec in SPECS.values()
-    for number, case in enumerate(spec["cases"])
 ]
 
 
@@ -69,50 +74,28 @@ def auditor(
 # What the checks say
 
 
-@pytest.mark.parametrize(("spec", "case"), CASES)
-def test_a_check_says_what_the_table_says(spec: Document, case: Document, auditor, tmp_path: Path):
-    verdict = _judged(spec, case, auditor, tmp_path)
-    assert verdict["status"] == case["verdict"], verdict["reason"]
-    violations = [each for outcome in verdict["outcomes"] for each in outcome["violations"]]
-    if "violations" in case:
-        assert [_identity(each) for each in violations] == case["violations"]
-    if "message" in case:
-        assert violations[0]["message"] == case["message"]
-    # A pass of nothing would hold whatever the check says: such a case has to say so.
-    if case["verdict"] == "pass":
-        assert (verdict["population"] == 0) == ("population" in case)
+@pytest.mark.parametrize("pack", PACKS)
+def test_every_check_says_what_its_tests_say_and_they_show_all_of_it(pack: str, auditor):
+    """A verdict of each kind, and every condition decided both ways."""
+    code, report = auditor("test", f"pack:{pack}", "--coverage")
+    assert [result["name"] for result in report["results"] if not result["passed"]] == []
+    assert (code, report["exit_reason"]) == (0, "every test passed")
+    assert {check["check"] for check in report["coverage"]} == TESTS[pack].keys()
+    assert all(check["kinds"] == ["pass", "fail", "neither"] for check in report["coverage"])
 
 
-def _identity(violation: Document) -> str:
-    item = violation["item"]
-    return str(item["key"] if isinstance(item, dict) and "key" in item else violation["identity"])
+@pytest.mark.skipif("AUDITOR_THOROUGH" not in os.environ, reason="takes half a minute (make thorough)")
+@pytest.mark.parametrize("pack", PACKS)
+def test_no_change_of_a_check_goes_unnoticed(pack: str, auditor):
+    code, report = auditor("test", f"pack:{pack}", "--mutate")
+    assert report["mutation"]["survivors"] == []
+    assert (code, report["exit_reason"]) == (0, "every test passed")
 
 
-def _judged(spec: Document, case: Document, auditor: Callable[..., Any], folder: Path) -> Document:
-    files = _files(spec["pack"], case["check"])
-    declared = {name for path in files for name in PACKS[spec["pack"]][path].get("variables", ())}
-    common = {name: value for name, value in spec["variables"].items() if name in declared}
-    (folder / "values.json").write_text(json.dumps(common | case.get("variables", {})), encoding="utf-8")
-    given: list[str | Path] = []
-    for kind, records in case["records"].items():
-        path = TABLES / records if isinstance(records, str) else folder / f"{kind}.json"
-        if not isinstance(records, str):
-            path.write_text(json.dumps(records), encoding="utf-8")
-        given += ["--records", f"{kind}={path}"]
-    code, report = auditor(
-        "check", *files, *given, "--var-file", folder / "values.json", "--as-of", case.get("as_of", spec["as_of"])
-    )  # fmt: skip
-    assert not report["problems"]
-    assert code in (0, 1, 2)
-    return next(verdict for verdict in report["verdicts"] if verdict["check"] == case["check"])
-
-
-def _files(pack: str, check: str) -> list[Path]:
-    """Return the file of a check, and those that declare the variables it uses."""
-    files = PACKS[pack]
-    wanted = next(path for path, file in files.items() if check in file["checks"])
-    used = set(re.findall(r"\$\{var\.(\w+)\}", wanted.read_text(encoding="utf-8")))
-    return [path for path, file in files.items() if path == wanted or used & file.get("variables", {}).keys()]
+@pytest.mark.parametrize("pack", PACKS)
+def test_every_check_has_a_test_of_its_message(pack: str):
+    for name, document in TESTS[pack].items():
+        assert any("message" in test["expect"] for test in document["tests"].values()), name
 
 
 def _approving(pack: str) -> Iterator[str]:
@@ -128,23 +111,22 @@ def _approving(pack: str) -> Iterator[str]:
             yield from file["checks"]
 
 
-@pytest.mark.parametrize("check", list(_approving("pingone-activity")))
-def test_what_passes_by_a_list_fails_while_the_list_is_not_given(check: str, auditor, tmp_path: Path):
-    spec = SPECS["pingone-activity"]
-    passing = [case for case in spec["cases"] if (case["check"], case["verdict"]) == (check, "pass")]
-    assert passing
-    for case in passing:
-        assert _judged(spec, {**case, "variables": {}}, auditor, tmp_path)["status"] == "fail"
-
-
-@pytest.mark.parametrize("pack", PACKS)
-def test_every_check_has_a_case_that_passes_one_that_fails_and_one_that_is_neither(pack: str):
-    seen: dict[str, set[str]] = {name: set() for file in PACKS[pack].values() for name in file["checks"]}
-    for case in SPECS[pack]["cases"]:
-        seen[case["check"]].add("neither" if case["verdict"] in ("error", "skip") else case["verdict"])
-    assert {name for name, verdicts in seen.items() if verdicts != {"pass", "fail", "neither"}} == set()
-    for name in seen:
-        assert any("message" in case for case in SPECS[pack]["cases"] if case["check"] == name), name
+def test_what_passes_by_a_list_fails_while_the_list_is_not_given(auditor, tmp_path: Path):
+    """The passing tests of such checks, without their values, with the opposite verdict."""
+    pack = "pingone-activity"
+    for path in PACKS[pack]:
+        shutil.copy(path, tmp_path)
+    approving = list(_approving(pack))
+    for name in approving:
+        document = TESTS[pack][name]
+        passing = {what: test for what, test in document["tests"].items() if test["expect"] == "pass"}
+        assert passing
+        without = {what: {**test, "variables": {}, "expect": "fail"} for what, test in passing.items()}
+        (tmp_path / f"{name}.test.yaml").write_text(json.dumps({**document, "tests": without}), "utf-8")
+    code, report = auditor("test", tmp_path)
+    assert [result["name"] for result in report["results"] if not result["passed"]] == []
+    assert code == 0
+    assert {result["check"] for result in report["results"]} == set(approving)
 
 
 # What the checks are
@@ -175,7 +157,7 @@ def test_every_check_has_a_file_of_its_name(pack: str):
 
 @pytest.mark.parametrize("pack", PACKS)
 def test_a_pack_is_valid_without_a_warning(pack: str, auditor, tmp_path: Path):
-    (tmp_path / "values.json").write_text(json.dumps(SPECS[pack]["variables"]), encoding="utf-8")
+    (tmp_path / "values.json").write_text(json.dumps(REQUIRED[pack]), encoding="utf-8")
     code, found = auditor("validate", f"pack:{pack}", "--var-file", tmp_path / "values.json")
     assert (code, found["diagnostics"]) == (0, [])
 
@@ -188,10 +170,15 @@ def test_only_what_nobody_can_guess_must_be_given(pack: str):
         for name, variable in file.get("variables", {}).items()
         if "default" not in variable
     }
-    assert required == SPECS[pack]["variables"].keys()
+    assert required == REQUIRED[pack].keys()
 
 
 # All of them together
+
+
+def _identity(violation: Document) -> str:
+    item = violation["item"]
+    return str(item["key"] if isinstance(item, dict) and "key" in item else violation["identity"])
 
 
 def _hot(pack: str) -> Iterator[str]:
@@ -285,9 +272,7 @@ def test_no_real_event_leaves_a_check_undecided(auditor, tmp_path: Path):
         at = f"2026-11-18T{9 + number // 60:02}:{number % 60:02}:00Z"
         events.append({**json.loads(line), "id": str(number), "recordedAt": at, "createdAt": at})
     (tmp_path / "events.json").write_text(json.dumps(events), encoding="utf-8")
-    (tmp_path / "values.json").write_text(
-        json.dumps(SPECS["pingone-activity"]["variables"]), encoding="utf-8"
-    )
+    (tmp_path / "values.json").write_text(json.dumps(REQUIRED["pingone-activity"]), encoding="utf-8")
     _, report = auditor(
         "check", "pack:pingone-activity", "--records", f"activities={tmp_path}/events.json",
         "--var-file", tmp_path / "values.json", "--as-of", "2026-11-21T09:00:00Z",

@@ -58,7 +58,7 @@ def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProce
     )
 
 
-CHECKS = len(list((ROOT / "policies" / "pingone-activity").glob("*.yaml")))
+CHECKS = len(list((ROOT / "policies" / "pingone-activity").glob("*.test.yaml")))
 """Checks of the shipped pack, of which every file holds one."""
 
 
@@ -68,6 +68,7 @@ def test_the_wheel_holds_schemas_policies_and_the_licence(wheel):
         "auditor/_shipped/schemas/resources/activities.yaml",
         "auditor/_shipped/schemas/policy.schema.json",
         "auditor/_shipped/policies/pingone-activity/app-deletion-by-admin-clients.yaml",
+        "auditor/_shipped/policies/pingone-activity/app-deletion-by-admin-clients.test.yaml",
         "auditor/app/template/auditor.yaml",
         "auditor/py.typed",
     ):

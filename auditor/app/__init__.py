@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from auditor.app.run import check
     from auditor.app.scaffold import init
     from auditor.app.simulation import SimulatorJob, faults, simulate
+    from auditor.app.testing import TestJob, test, test_documents
     from auditor.app.views import (
         diagnostics_document,
         explanation_text,
@@ -53,6 +54,7 @@ __all__ = [
     "Prepared",
     "Simulation",
     "SimulatorJob",
+    "TestJob",
     "add_waiver",
     "check",
     "diagnostics_document",
@@ -74,6 +76,8 @@ __all__ = [
     "schema",
     "schema_names",
     "simulate",
+    "test",
+    "test_documents",
     "valid",
     "validate",
     "waiver_changes",
@@ -92,6 +96,7 @@ _HOMES = {
     "Prepared": "jobs",
     "Simulation": "jobs",
     "SimulatorJob": "simulation",
+    "TestJob": "testing",
     "check": "run",
     "diagnostics_document": "views",
     "explain": "explaining",
@@ -111,6 +116,8 @@ _HOMES = {
     "schema": "views",
     "schema_names": "views",
     "simulate": "simulation",
+    "test": "testing",
+    "test_documents": "testing",
     "valid": "jobs",
     "validate": "jobs",
     "watching": "watch",

@@ -297,11 +297,12 @@ def _as_of(
         return instant_of(job)
     if given is None:
         return Checked(now)
-    newest = max(_instants(given, catalogue), default=None)
+    newest = max(instants(given, catalogue), default=None)
     return Checked(newest + timedelta(milliseconds=1) if newest else now)
 
 
-def _instants(given: Mapping[str, tuple[JSON, ...]], catalogue: Catalogue) -> Iterator[datetime]:
+def instants(given: Mapping[str, tuple[JSON, ...]], catalogue: Catalogue) -> Iterator[datetime]:
+    """Yield the instants of given records, at which buckets end."""
     for name, records in given.items():
         kind = catalogue[name]
         path = kind.buckets.end if kind.buckets else kind.instant

@@ -17,6 +17,7 @@ from auditor.reporter import plan as plan_view
 from auditor.reporter import roles as roles_view
 from auditor.reporter import schema as schema_view
 from auditor.reporter import waivers as waivers_view
+from auditor.reporter.diagnostics_json import plain
 from auditor.reporter.explanation import Explanation
 
 
@@ -71,24 +72,7 @@ def waiver_changes_text(
 
 def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:
     """Return mistakes as JSON text, in the shape of `terraform validate -json`."""
-    found = [
-        {
-            "severity": diagnostic.level.value,
-            "code": diagnostic.code,
-            "summary": diagnostic.summary,
-            "detail": diagnostic.detail,
-            "help": diagnostic.help,
-            "subject": diagnostic.subject,
-            "range": diagnostic.location
-            and {
-                "filename": diagnostic.location.file,
-                "start": {"line": diagnostic.location.line, "column": diagnostic.location.column},
-                "end": {"line": diagnostic.location.end_line, "column": diagnostic.location.end_column},
-                "snippet": diagnostic.location.snippet,
-            },
-        }
-        for diagnostic in diagnostics
-    ]
+    found = [plain(diagnostic) for diagnostic in diagnostics]
     errors = sum(diagnostic["severity"] == "error" for diagnostic in found)
     return _json(
         {
@@ -101,7 +85,9 @@ def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:
     )
 
 
-DOCUMENTS: Final = ("policy", "project", "framework", "resource", "waivers", "report", "plan")
+DOCUMENTS: Final = (
+    "policy", "project", "framework", "resource", "test", "waivers", "report", "plan", "test-report",
+)  # fmt: skip
 """The JSON Schemas of documents, each a file `schemas/NAME.schema.json`."""
 
 

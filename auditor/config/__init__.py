@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from auditor.config.formatting import formatted
     from auditor.config.frameworks import shipped_frameworks
     from auditor.config.memory import Validated, recall, remember
+    from auditor.config.policy_tests import load_tests
     from auditor.config.project import load, load_readable, located
     from auditor.config.records import read_records
     from auditor.config.request import PROJECT_FILE, WAIVERS_FILE, Request
@@ -29,6 +30,7 @@ __all__ = [
     "formatted",
     "load",
     "load_readable",
+    "load_tests",
     "located",
     "read_records",
     "read_text",
@@ -49,6 +51,7 @@ _HOMES = {
     "formatted": "formatting",
     "load": "project",
     "load_readable": "project",
+    "load_tests": "policy_tests",
     "located": "project",
     "read_records": "records",
     "read_text": "files",

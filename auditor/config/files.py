@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,8 @@ _OTHER_DOCUMENTS: Final = tuple(
     f"{stem}{suffix}" for stem in (".test", ".vars", "auditor", "waivers") for suffix in _SUFFIXES
 )
 """Ends of the names of YAML files that are no policies."""
+_TESTS: Final = tuple(f".test{suffix}" for suffix in _SUFFIXES)
+"""Ends of the names of files with tests of policies."""
 
 
 def shipped(*parts: str) -> Path:
@@ -66,10 +68,52 @@ def policy_files(path: Path, file: str, root: Path) -> Checked[tuple[Path, ...]]
     if not is_folder(path):
         problem = _unfit(path, file)
         return Checked(None, (problem,)) if problem else Checked((path,))
+    checked = _files_in(path, file, root, _is_policy)
+    if not checked.value and not checked.diagnostics:
+        detail = f'The folder "{file}" holds no policy file (*.yaml).'
+        none = _problem("file.no-policies", file, detail, help="Add one, or name another folder.")
+        return Checked((), (none,))
+    return checked
+
+
+def test_files(path: Path, file: str, root: Path) -> Checked[tuple[Path, ...]]:
+    """
+    Return the tests of the policies that a path names, as `policy_files` does: those of a folder, or of one file.
+
+    A path may name a file of tests itself. Where there are no tests, there is nothing wrong with that.
+    """
+    if is_folder(path):
+        return _files_in(path, file, root, is_test)
+    if is_test(path.name):
+        problem = _unfit(path, file)
+        return Checked(None, (problem,)) if problem else Checked((path,))
+    beside = (path.with_name(f"{path.stem}{end}") for end in _TESTS)
+    return Checked(tuple(test for test in beside if exists(test)))
+
+
+def is_test(name: str) -> bool:
+    """Return whether a file of this name holds tests of policies."""
+    return name.endswith(_TESTS)
+
+
+def tested(name: str) -> tuple[str, ...]:
+    """Return the names that the policy file of a file of tests may have."""
+    end = next(end for end in _TESTS if name.endswith(end))
+    return tuple(f"{name.removesuffix(end)}{suffix}" for suffix in _SUFFIXES)
+
+
+def _is_policy(name: str) -> bool:
+    return name.endswith(_SUFFIXES) and not name.endswith(_OTHER_DOCUMENTS)
+
+
+def _files_in(
+    path: Path, file: str, root: Path, is_wanted: Callable[[str], bool]
+) -> Checked[tuple[Path, ...]]:
+    """Return what a folder holds of some kind of files, in the order of names."""
     found: list[Path] = []
     problems: list[Diagnostic] = []
     try:
-        for candidate in _walk(path, root, {path.resolve()}):
+        for candidate in _walk(path, root, {path.resolve()}, is_wanted):
             # The folder of a candidate has been looked at: only a link can still lead out of the root.
             if not candidate.is_symlink() or is_inside(candidate, root):
                 found.append(candidate)
@@ -77,31 +121,22 @@ def policy_files(path: Path, file: str, root: Path) -> Checked[tuple[Path, ...]]
                 problems.append(outside(str(candidate)))
     except OSError as error:
         problems.append(_unreadable(str(error.filename or file), error))
-    if not found and not problems:
-        problems.append(
-            _problem(
-                "file.no-policies",
-                file,
-                f'The folder "{file}" holds no policy file (*.yaml).',
-                help="Add one, or name another folder.",
-            )
-        )
     return Checked(tuple(found), tuple(problems))
 
 
-def _walk(folder: Path, root: Path, seen: set[Path]) -> Iterator[Path]:
-    """Yield what may be a policy file, and folders outside; *seen* has been entered, as links make circles."""
+def _walk(folder: Path, root: Path, seen: set[Path], is_wanted: Callable[[str], bool]) -> Iterator[Path]:
+    """Yield what may be wanted, and folders outside; *seen* has been entered, as links make circles."""
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
         if not is_folder(entry):
-            if entry.name.endswith(_SUFFIXES) and not entry.name.endswith(_OTHER_DOCUMENTS):
+            if is_wanted(entry.name):
                 yield entry
         elif not is_inside(entry, root):
             yield entry
         elif (target := entry.resolve()) not in seen:
             seen.add(target)
-            yield from _walk(entry, root, seen)
+            yield from _walk(entry, root, seen, is_wanted)
 
 
 def exists(path: Path) -> bool:

@@ -44,7 +44,7 @@ def load_readable(request: Request) -> Checked[Project]:
     since what a policy may say rests on those.
     """
     reading = Reading(request.folder, request.texts)
-    document, is_sound = _project_file(request, reading)
+    document, is_sound = project_file(request, reading)
     if not is_sound:
         if is_folder(request.folder):
             packs.read(document, request, reading)
@@ -92,7 +92,7 @@ def load_readable(request: Request) -> Checked[Project]:
     return Checked(None if kinds is None else project, diagnostics)
 
 
-def _project_file(request: Request, reading: Reading) -> tuple[ProjectFile | None, bool]:
+def project_file(request: Request, reading: Reading) -> tuple[ProjectFile | None, bool]:
     """
     Return the project file, and whether it is sound: as it stands, or not there and not needed.
 

@@ -20,6 +20,7 @@ from auditor.config.waivers import KEYS
 from auditor.model.document import Document, JSONSchema
 from auditor.model.framework import Framework
 from auditor.model.policy import PolicyFile
+from auditor.model.policy_test import PolicyTestFile
 from auditor.model.project import ProjectFile
 from auditor.model.resource import ResourceKind
 from auditor.model.waiver import WaiversFile
@@ -32,6 +33,7 @@ _DOCUMENTS: Final[dict[str, tuple[type[Document], str]]] = {
     "framework": (Framework, "Framework"),
     "resource": (ResourceKind, "Resource kind"),
     "waivers": (WaiversFile, "Waivers file waivers.yaml"),
+    "test": (PolicyTestFile, "Tests of a policy file, NAME.test.yaml beside NAME.yaml"),
 }
 
 
@@ -41,6 +43,7 @@ def exported() -> dict[str, str]:
     _complete_query(schemas["policy"]["$defs"]["Query"])
     _complete_expect(schemas["policy"]["$defs"]["Check"]["properties"]["expect"])
     _complete_waiver(schemas["waivers"]["$defs"]["WaiverDocument"])
+    _complete_records(schemas["test"]["$defs"]["PolicyTest"]["properties"]["records"])
     for schema in schemas.values():
         _close_names(schema)
     return {f"{name}.schema.json": _text(schema, _DOCUMENTS[name][1]) for name, schema in schemas.items()}
@@ -93,6 +96,11 @@ def _complete_query(query: JSONSchema) -> None:
             "type": ["string", "integer"],
             "examples": sorted({v for o in told.values() for v in (*o.values, *o.aliases)}),
         }
+
+
+def _complete_records(records: JSONSchema) -> None:
+    """Name the shipped kinds, so that editors complete them."""
+    records["properties"] = dict.fromkeys(sorted(shipped_kinds()), records["additionalProperties"])
 
 
 def _complete_expect(expect: JSONSchema) -> None:

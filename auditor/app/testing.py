@@ -1,0 +1,429 @@
+"""`auditor test`: policies on given records, through the stages of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+
+from auditor import __version__, compiler, config, fetcher, planner, tester
+from auditor.app.documents import write
+from auditor.app.jobs import bad_option, instants
+from auditor.evaluator import Audit
+from auditor.model.diagnostic import Checked, Diagnostic, Level
+from auditor.model.environment import Environment
+from auditor.model.evidence import Page, QueryEnd
+from auditor.model.plan import Plan
+from auditor.model.policy import PolicyFile
+from auditor.model.policy_test import TestCase, TestedPolicy, TestSuite
+from auditor.model.project import Project
+from auditor.model.query import CompiledCheck, Program
+from auditor.model.resource import Catalogue
+from auditor.model.source import Address
+from auditor.model.testing import (
+    KINDS,
+    CheckCoverage,
+    Kind,
+    Mutation,
+    Survivor,
+    TestReport,
+    TestResult,
+)
+from auditor.model.value import JSON, Values
+from auditor.model.verdict import Verdict
+from auditor.reporter.wording import quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestJob:
+    """What a command line asks to be tested."""
+
+    __test__ = False  # pytest takes every class that is called Test… for its own
+
+    folder: Path
+    environ: Mapping[str, str]
+    paths: Sequence[str] = ()
+    filter: str = ""
+    """Part of the names of the tests that run: `FILE: CHECK: NAME`."""
+    coverage: bool = False
+    mutate: bool = False
+
+
+def test(job: TestJob) -> TestReport:
+    """
+    Run the tests of policies, each through the same stages as a run of the auditor.
+
+    Result: the report, whatever happened; mistakes are in it, and so is the exit code.
+    """
+    request = config.Request(folder=job.folder, paths=job.paths, environ=job.environ)
+    loaded = config.load_tests(request)
+    if loaded.value is None:
+        return _concluded((), loaded.diagnostics, None, None)
+    run = _Run(loaded.value, job)
+    results = tuple(run.results())
+    problems = [*loaded.diagnostics, *run.problems]
+    if not results and not problems:
+        problems.append(_no_tests(job, loaded.value))
+    located = config.located(problems, loaded.value.sources)
+    coverage = run.coverage() if job.coverage else None
+    mutation = run.mutation() if job.mutate else None
+    return _concluded(results, located, coverage, mutation)
+
+
+def test_documents(report: TestReport, reports: Sequence[str], folder: Path) -> Checked[str]:
+    """
+    Write the reports `FORMAT=PATH`, whole or not at all; `-` is standard output.
+
+    Result: what standard output is to hold instead of the text for people; None where nothing was asked to.
+    """
+    problems: list[Diagnostic] = []
+    document: str | None = None
+    for text in reports:
+        name, _, path = text.partition("=")
+        if name not in TEST_FORMATS or not path:
+            problems.append(
+                bad_option("--report", text, f"--report FORMAT=PATH with {', '.join(TEST_FORMATS)}")
+            )
+            continue
+        rendered: str = import_module(TEST_FORMATS[name]).render(report)
+        if path == "-":
+            document = rendered
+            continue
+        try:
+            write(folder / path, rendered)
+        except OSError as error:
+            problems.append(
+                Diagnostic(
+                    code="report.not-written",
+                    summary="Report not written",
+                    detail=f"The {name} report can not be written: {error.strerror or error}.",
+                    help="Name a file in a folder that can be written to.",
+                    subject=path,
+                )
+            )
+    return Checked(document, tuple(problems))
+
+
+TEST_FORMATS = {"junit": "auditor.reporter.tests_junit", "json": "auditor.reporter.tests_json"}
+"""The formats of reports on tests, with the modules that write them."""
+
+
+def _no_tests(job: TestJob, suite: TestSuite) -> Diagnostic:
+    if suite.cases:
+        return Diagnostic(
+            code="test.none",
+            summary="No tests",
+            detail=f'The name of no test contains "{job.filter}".',
+            help="Names are of the form FILE: CHECK: NAME, as they are printed.",
+            subject="--filter",
+        )
+    return Diagnostic(
+        code="test.none",
+        summary="No tests",
+        detail="Beside the policies there is no file of tests.",
+        help="Write NAME.test.yaml beside NAME.yaml, or name a shipped pack: auditor test pack:pingone-activity",
+        subject=", ".join(job.paths) or "auditor test",
+    )
+
+
+@dataclass(slots=True)
+class _Ready:
+    """A test whose check is compiled."""
+
+    case: TestCase
+    check: CompiledCheck
+    as_of: datetime
+
+
+@dataclass(slots=True)
+class _Tested:
+    """What is known of one check from its tests."""
+
+    policy: str
+    check: str
+    ready: list[_Ready] = field(default_factory=list)
+    has_failed: bool = False
+    kinds: set[Kind] = field(default_factory=set)
+    seen: tester.Seen = field(default_factory=tester.Seen)
+
+
+class _Run:
+    """The tests of a suite on their way to a report."""
+
+    def __init__(self, suite: TestSuite, job: TestJob) -> None:
+        self.suite = suite
+        self.job = job
+        self.problems: list[Diagnostic] = []
+        self._compiled: dict[tuple[str, str, str], Checked[CompiledCheck]] = {}
+        self._checks = {
+            (policy.policy, check): _Tested(policy=policy.policy, check=check)
+            for policy in suite.policies
+            for check in policy.checks
+        }
+
+    def results(self) -> Iterator[TestResult]:
+        """Run every test that the filter selects."""
+        for case in self.suite.cases:
+            if self.job.filter.casefold() not in f"{case.file}: {case.check}: {case.name}".casefold():
+                continue
+            ready = self._ready(case)
+            if ready is not None:
+                yield self._result(ready)
+
+    def _result(self, ready: _Ready) -> TestResult:
+        started = time.perf_counter()
+        case = ready.case
+        plan, verdict = self._judged(ready, ready.check)
+        tested = self._checks[case.policy, case.check]
+        tested.ready.append(ready)
+        tested.kinds |= tester.kinds_of(verdict)
+        found = tester.differences(case.expected, verdict)
+        tested.has_failed |= bool(found)
+        if self.job.coverage:
+            tested.seen.look(ready.check, plan, self.suite.catalogue, case.records)
+        pointer = Diagnostic(code="", summary="", address=case.address.key())
+        return TestResult(
+            file=case.file,
+            pack=case.pack.id,
+            check=case.check,
+            name=case.name,
+            verdict=verdict.status.word,
+            code=verdict.code,
+            reason=verdict.reason,
+            differences=found,
+            location=config.located((pointer,), self.suite.sources)[0].location if found else None,
+            elapsed_s=time.perf_counter() - started,
+        )
+
+    # The stages of a run
+
+    def _ready(self, case: TestCase) -> _Ready | None:
+        """Compile the check of a test; None where there is a mistake, which is told once."""
+        checked = self._compile(case, case.values)
+        if checked.value is None:
+            self.problems += (problem for problem in checked.diagnostics if problem not in self.problems)
+            return None
+        as_of = case.as_of
+        if as_of is None:
+            newest = max(instants(case.records, self.suite.catalogue), default=None)
+            if newest is None:
+                self.problems.append(_no_instant(case.address))
+                return None
+            as_of = newest + timedelta(milliseconds=1)
+        return _Ready(case, checked.value, as_of)
+
+    def _compile(self, case: TestCase, values: Values) -> Checked[CompiledCheck]:
+        told = repr([(name, value.json, value.sensitive) for name, value in sorted(values.items())])
+        key = (case.policy, case.check, told)
+        if key not in self._compiled:
+            environment = Environment(name=_ENVIRONMENT)
+            project = Project(
+                packs=(case.pack,),
+                environments=(environment,),
+                catalogue=self.suite.catalogue,
+                own_resources=self.suite.own_resources,
+                accept_values=self.suite.accept_values,
+                values={(environment.name, case.pack.id): values},
+                sources=self.suite.sources,
+            )
+            made = compiler.compile(project, digests=False)
+            self._compiled[key] = Checked(made.value.checks[0] if made.value else None, made.diagnostics)
+        return self._compiled[key]
+
+    def _judged(self, ready: _Ready, check: CompiledCheck) -> tuple[Plan, Verdict]:
+        """Plan a check, answer its queries from the records of a test, and judge them."""
+        program = Program(
+            checks=(check,),
+            environments=(Environment(name=_ENVIRONMENT),),
+            digest="",
+            own_resources=self.suite.own_resources,
+        )
+        made = planner.plan(
+            program, self.suite.catalogue, as_of=ready.as_of, tool_version=__version__, given=True
+        )
+        audit = Audit(program, made, self.suite.catalogue)
+        ends = _answered(made, audit, self.suite.catalogue, ready.case.records)
+        (verdict,) = audit.finish(ends)
+        return made, verdict
+
+    # What the tests show
+
+    def coverage(self) -> tuple[CheckCoverage, ...]:
+        """Return what the tests that ran show of each check."""
+        return tuple(
+            CheckCoverage(
+                policy=tested.policy,
+                check=tested.check,
+                tests=len(tested.ready),
+                kinds=tuple(kind for kind in KINDS if kind in tested.kinds),
+                possible_kinds=tester.possible_kinds(tested.ready[0].check) if tested.ready else KINDS,
+                conditions=tested.seen.conditions(),
+            )
+            for tested in self._checks.values()
+        )
+
+    def mutation(self) -> Mutation:
+        """Change every check in every way, and see which changes the tests that ran notice."""
+        excuses = {policy.policy: policy for policy in self.suite.policies}
+        total = killed = excused = 0
+        survivors: list[Survivor] = []
+        idle: list[tuple[str, str]] = []
+        used: set[tuple[str, str]] = set()
+        for tested in self._checks.values():
+            if not tested.ready or tested.has_failed:
+                continue
+            working: set[int] = set()
+            for mutant in self._mutants(tested.ready[0]):
+                total += 1
+                if self._is_noticed(mutant.check, tested.ready, working):
+                    killed += 1
+                    continue
+                excuse = _excuse(mutant.name, tested, excuses[tested.policy])
+                if excuse is not None:
+                    excused += 1
+                    used.add((tested.policy, excuse))
+                    continue
+                pointer = Diagnostic(code="", summary="", address=mutant.address)
+                survivors.append(
+                    Survivor(
+                        policy=tested.policy,
+                        check=tested.check,
+                        name=mutant.name,
+                        location=config.located((pointer,), self.suite.sources)[0].location,
+                    )
+                )
+            idle += (
+                (ready.case.file, ready.case.name)
+                for number, ready in enumerate(tested.ready)
+                if number not in working
+            )
+        return Mutation(
+            mutants=total,
+            killed=killed,
+            excused=excused,
+            survivors=tuple(survivors),
+            idle=tuple(idle),
+            needless=tuple(
+                (policy.file, name)
+                for policy in self.suite.policies
+                for name in policy.equivalent
+                if not self.job.filter and (policy.policy, name) not in used
+            ),
+        )
+
+    def _mutants(self, ready: _Ready) -> Iterator[tester.Mutant]:
+        """Yield the mutants of a check, with its variables by name: each test has values of its own."""
+        case = ready.case
+        # A compiled filter holds the names of sensitive values only; and no message may hold such a value.
+        named = {name: replace(value, sensitive=True) for name, value in case.values.items()}
+        pack = replace(case.pack, files={file: _silent(policy) for file, policy in case.pack.files.items()})
+        check = self._compile(replace(case, pack=pack), named).value or ready.check
+        yield from tester.mutants(replace(ready.check, queries=check.queries), self.suite.catalogue)
+
+    def _is_noticed(self, mutant: CompiledCheck, tests: list[_Ready], working: set[int]) -> bool:
+        """
+        Tell whether some test notices a mutant; *working* are the tests that have noticed one.
+
+        Each test that has not is asked, so that it gets its chance; of the others, one that notices is enough.
+        """
+        before = len(working)
+        working |= {n for n, ready in enumerate(tests) if n not in working and self._notices(ready, mutant)}
+        return len(working) > before or any(self._notices(tests[n], mutant) for n in sorted(working))
+
+    def _notices(self, ready: _Ready, mutant: CompiledCheck) -> bool:
+        try:
+            _, verdict = self._judged(ready, replace(mutant, values=ready.check.values))
+        except ValueError:
+            return True  # its window leaves the calendar
+        return bool(tester.differences(ready.case.expected, verdict))
+
+
+_ENVIRONMENT = "test"
+
+
+def _silent(policy: PolicyFile) -> PolicyFile:
+    """Return a policy file without the messages of its checks."""
+    checks = {
+        name: check.model_copy(
+            update={
+                "message": None,
+                "expect": tuple(each.model_copy(update={"message": None}) for each in check.expect),
+            }
+        )
+        for name, check in policy.checks.items()
+    }
+    return policy.model_copy(update={"checks": checks})
+
+
+def _answered(
+    made: Plan, audit: Audit, catalogue: Catalogue, records: Mapping[str, tuple[JSON, ...]]
+) -> list[QueryEnd]:
+    """Give the audit the answers to a plan's queries, and return how they ended."""
+
+    async def read() -> list[QueryEnd]:
+        ends = []
+        async for event in fetcher.given(made, catalogue, records):
+            if isinstance(event, Page):
+                audit.add(event)
+            else:
+                ends.append(event)
+        return ends
+
+    return asyncio.run(read())
+
+
+def _excuse(name: str, tested: _Tested, policy: TestedPolicy) -> str | None:
+    """Return the excuse of a mutant in the file of tests: under its name, or behind that of its check."""
+    names = (name, f"{tested.check}: {name}") if len(policy.checks) == 1 else (f"{tested.check}: {name}",)
+    return next((each for each in names if each in policy.equivalent), None)
+
+
+def _no_instant(address: Address) -> Diagnostic:
+    return Diagnostic(
+        code="test.no-instant",
+        summary="No instant",
+        detail="The records do not tell when they were, so the instant of the audit has to be given.",
+        help="Add as_of: 2026-11-21T09:00:00Z, to the test or to the file.",
+        address=address.key(),
+    )
+
+
+def _concluded(
+    results: tuple[TestResult, ...],
+    problems: tuple[Diagnostic, ...],
+    coverage: tuple[CheckCoverage, ...] | None,
+    mutation: Mutation | None,
+) -> TestReport:
+    report = TestReport(
+        tool_version=__version__,
+        results=results,
+        problems=problems,
+        coverage=coverage,
+        mutation=mutation,
+    )
+    code, reason = _verdict(report)
+    return replace(report, exit_code=code, exit_reason=reason)
+
+
+def _verdict(report: TestReport) -> tuple[int, str]:
+    """Return exit code and the reason for it."""
+    mistakes = sum(problem.level is Level.ERROR for problem in report.problems)
+    if mistakes:
+        return 1, f"{quantity(mistakes, 'mistake')} must be mended first"
+    if report.failed:
+        return 2, f"{report.failed} of {quantity(len(report.results), 'test')} failed"
+    found = []
+    if gaps := sum(check.covered < check.possible for check in report.coverage or ()):
+        found.append(f"{quantity(gaps, 'check')} not fully covered")
+    if (mutation := report.mutation) is not None:
+        if mutation.survivors:
+            found.append(f"{quantity(len(mutation.survivors), 'mutant')} that no test notices")
+        if mutation.idle:
+            found.append(f"{quantity(len(mutation.idle), 'test')} that no mutant could break")
+        if mutation.needless:
+            found.append(f"{quantity(len(mutation.needless), 'excuse')} without a mutant that needs it")
+    return (2, ", ".join(found)) if found else (0, "every test passed")
