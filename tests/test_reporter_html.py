@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from auditor.cli import run
 from auditor.model.instant import Window
 from auditor.model.plan import PlannedEnvironment
 from auditor.model.policy import SEVERITIES
@@ -414,6 +415,24 @@ def test_only_an_environment_of_pingone_has_a_link_to_its_console(api_url, id_, 
     assert found == ({link} if link else set())
     simulated = page(report(failed(), environments=(environment,), simulated=True))
     assert not [each for each in simulated.iter("a") if not each.get("href").startswith("#")]
+
+
+def test_a_run_on_the_simulator_makes_a_page_on_which_what_it_planted_is_text(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path))
+    quickstart = str(ROOT / "examples/quickstart")
+    code = run(["check", "--chdir", quickstart, "--simulate", "--as-of", "2026-11-21T09:00:00Z",
+                "--check", "app-deletion-by-admin-clients", "--check", "active-identities-under-license-cap",
+                "--report", f"html={tmp_path / 'report.html'}"])  # fmt: skip
+    assert code == 2
+    document = (tmp_path / "report.html").read_text(encoding="utf-8")
+    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(document)
+    said = words(tree.find("body"))
+    assert 'common-services-test deleted <script>alert("x")</script>' in said
+    assert "Simulated: the records come from the built-in simulator, not from PingOne." in said
+    assert "every: value <= 440 (high)" in said
+    assert "asked as client simulator-client" in said
+    broken = [rect for rect in tree.iter() if tag(rect) == "rect" and rect.get("class") == "broken"]
+    assert len(broken) == 1
 
 
 # Its size is bounded, and it says so

@@ -52,16 +52,12 @@ _LOOKS: Final = ("error", "fail", "waived", "pass", "skip")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A check on the page; `number` is its place there and names it in links."""
+    """A check on the page; `number` is its place there and names it in links, `look` is how it ended."""
 
     number: int
     verdict: Verdict
+    look: str
     is_detailed: bool
-
-    @property
-    def look(self) -> str:
-        """How it ended, with `waived` for a failure that waivers cover."""
-        return wording.word(self.verdict)
 
     @property
     def found(self) -> str:
@@ -126,7 +122,7 @@ class Page:
             key=lambda verdict: (_LOOKS.index(wording.word(verdict)), -SEVERITIES.index(verdict.severity)),
         )
         return tuple(
-            Row(number=number, verdict=verdict, is_detailed=number <= DETAILED)
+            Row(number=number, verdict=verdict, look=wording.word(verdict), is_detailed=number <= DETAILED)
             for number, verdict in enumerate(ordered, 1)
         )
 
@@ -451,6 +447,7 @@ FILTERS: Final[Mapping[str, Callable[..., object]]] = {
     "first_of": _first,
     "identity": _identity,
     "instant": _instant,
+    "iso": format_instant,
     "line": one_line,
     "listed": _listed,
     "more": _more,
