@@ -524,35 +524,21 @@ def test_what_is_compared_with_a_sensitive_value_is_not_told():
         {"none": "[?id != '0'].{x: length(result.status)}", "on_missing": "fail"},
     ],
 )
-def test_every_violation_is_shown_once_whatever_the_number_and_may_be_waived(expect):
+def test_every_violation_is_shown_once_whatever_the_number(expect):
     shown: list[tuple[str, Violation]] = []
     verdict = judge(
         *reversed(events([{}] * 50)),
         expect=expect,
-        options={
-            "waived_by": lambda check, violation: check.id if "7" in violation.identity else None,
-            "on_violation": lambda name, violation: shown.append((name, violation)),
-        },
+        options={"on_violation": lambda name, violation: shown.append((name, violation))},
     )
     (outcome,) = verdict.outcomes
     assert outcome.exceptions == (49 if "id != '0'" in str(expect) else 50)
-    assert (outcome.waived, verdict.waived) == (5, 5)
     assert {name for name, _ in shown} == {verdict.name}
     assert len({violation.fingerprint for _, violation in shown}) == len(shown) == outcome.exceptions
     assert all(violation in [each for _, each in shown] for violation in outcome.violations)
     assert len(outcome.violations) == 20
-    assert [v.identity for v in outcome.violations if v.waived_by == "check"] == [
-        v.identity for v in outcome.violations if "7" in v.identity
-    ]
     plain = judge(*events([{}] * 50), expect=expect).outcomes[0]
     assert [v.fingerprint for v in plain.violations] == [v.fingerprint for v in outcome.violations]
-
-
-def test_a_whole_list_is_one_violation_that_may_be_waived():
-    options = {"waived_by": lambda *_: "TICKET-1"}
-    verdict = judge(event(0), expect="length(@) == `5`", options=options)
-    assert (verdict.exceptions, verdict.waived, verdict.is_waived) == (1, 1, True)
-    assert verdict.status is Status.FAIL
 
 
 # --- fingerprints ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache, partial
 from typing import Any, Final, TypeAlias
 
@@ -33,6 +33,7 @@ from auditor.evaluator.populations import Population
 from auditor.evaluator.privacy import Personal, Redaction
 from auditor.evaluator.reducers import Every, Finding, Items, List, Reducer, Undecided
 from auditor.evaluator.violations import Hook, Received, Subject, Violations, number
+from auditor.evaluator.waivers import Waiving
 from auditor.jmes.tree import Literal
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.instant import Duration, format_instant
@@ -42,14 +43,12 @@ from auditor.model.query import WHOLE_WINDOW, CompiledCheck, CompiledExpectation
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict, Violation
+from auditor.model.waiver import WaiverUse
 
-__all__ = ["MAX_ITEMS", "Audit", "OnViolation", "WaivedBy"]
+__all__ = ["MAX_ITEMS", "Audit", "OnViolation"]
 
 MAX_ITEMS: Final = jmes.MAX_ITEMS
 """Records or items that one part of an expression, or one query of a check that binds values, may keep."""
-
-WaivedBy: TypeAlias = Callable[[CompiledCheck, Violation], str | None]
-"""What names the waiver that covers a violation of a check, if one does."""
 
 OnViolation: TypeAlias = Callable[[str, Violation], None]
 """What is shown every violation with the name of its check, when it is found and in no order."""
@@ -62,8 +61,9 @@ class Audit:
     """
     All checks of a program on their way over the records of a plan.
 
-    *waived_by* is asked once for each violation, *on_violation* is shown each with the answer. Both are shown
-    what was found where the verdict is an error in the end.
+    The waivers of the program are judged by *day* (UTC), and not applied without one; `uses` says what became of
+    them. *on_violation* is shown each violation once, with the waiver that covers it, also where the verdict is an
+    error in the end.
     """
 
     def __init__(
@@ -72,11 +72,12 @@ class Audit:
         plan: Plan,
         catalogue: Catalogue,
         *,
-        waived_by: WaivedBy | None = None,
+        day: date | None = None,
         on_violation: OnViolation | None = None,
         max_items: int | None = None,
     ) -> None:
         max_items = MAX_ITEMS if max_items is None else max_items
+        self._waiving = Waiving(program, catalogue, day) if day and program.waivers else None
         checks = {check.name: check for check in program.checks}
         self._checks = program.checks
         self._skipped = plan.skipped
@@ -99,7 +100,7 @@ class Audit:
                 {each: own[each] for each in checks[name].queries},
                 types,
                 plan,
-                hook=_hook(checks[name], waived_by, on_violation),
+                hook=_hook(checks[name], self._waiving, on_violation),
                 max_items=max_items,
             )
             for name, own in populations.items()
@@ -118,20 +119,26 @@ class Audit:
         """Return the verdict of every check, in the order of the program."""
         by_query = {end.query: end for end in ends}
         probes = {what: by_query[probe] for what, probe in self._probes.items() if probe in by_query}
-        return tuple(
+        verdicts = tuple(
             _skipped(check, self._skipped[check.name])
             if check.name in self._skipped
             else self._runs[check.name].finish(by_query, probes)
             for check in self._checks
         )
+        return verdicts if self._waiving is None else self._waiving.applied(verdicts)
+
+    def uses(self, verdicts: Iterable[Verdict]) -> tuple[WaiverUse, ...]:
+        """Return what became of each waiver of the checks that have been judged, once they are."""
+        return () if self._waiving is None else self._waiving.uses(verdicts)
 
 
-def _hook(check: CompiledCheck, waived_by: WaivedBy | None, on_violation: OnViolation | None) -> Hook | None:
+def _hook(check: CompiledCheck, waiving: Waiving | None, on_violation: OnViolation | None) -> Hook | None:
+    waived_by = waiving.asked_by(check) if waiving else None
     if waived_by is None and on_violation is None:
         return None
 
     def hook(violation: Violation) -> Violation:
-        waiver = waived_by(check, violation) if waived_by else None
+        waiver = waived_by(violation) if waived_by else None
         if waiver is not None:
             violation = replace(violation, waived_by=waiver)
         if on_violation:
