@@ -37,8 +37,8 @@ PATH = f"/v1/environments/{ENVIRONMENT_ID}/activities"
 RANGE = re.compile(r'recordedAt ge "([^"]+)" and recordedAt lt "([^"]+)"')
 
 
-def event(number: int, of: int) -> dict[str, Any]:
-    """Return one of so many events, spread evenly over a day; some 1.1 kB, as captured ones have."""
+def event(number: int, of: int, end: datetime = NOW) -> dict[str, Any]:
+    """Return one of so many events, spread evenly over the day before an instant; 1.1 kB, as captured ones have."""
     reference = {"id": f"{number % 97:08}-5a1f-4b0e-9c3d-4a6b7c8d9e0f"}
     user = {
         "id": f"{number % 9_973:08}-1c7b-4f8e-8a9b-2d3e4f5a6b7c",
@@ -48,7 +48,7 @@ def event(number: int, of: int) -> dict[str, Any]:
         "population": reference,
         "type": "USER",
     }
-    at = (START + DAY * (number / of)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at = (end - DAY + DAY * (number / of)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {
         "_links": {
             "self": {"href": f"https://api.pingone.com/v1/environments/{ENVIRONMENT_ID}/activities/{number}"}
@@ -68,10 +68,15 @@ def event(number: int, of: int) -> dict[str, Any]:
 
 
 class Server:
-    """An endpoint that costs next to nothing: pages are made and compressed once, and come a fixed time later."""
+    """
+    An endpoint that costs next to nothing: pages are made and compressed once, and come a fixed time later.
 
-    def __init__(self, pages: int, size: int, latency_s: float, rate: int) -> None:
-        self.events = [orjson.dumps(event(number, pages * size)) for number in range(pages * size)]
+    Its events are those of the day before an instant.
+    """
+
+    def __init__(self, pages: int, size: int, latency_s: float, rate: int, end: datetime) -> None:
+        self.events = pages * size
+        self.end = end
         self.size, self.latency_s, self.rate = size, latency_s, rate
         self.made: dict[tuple[int, int, int], bytes] = {}
         self.admitted: deque[float] = deque()
@@ -126,8 +131,8 @@ class Server:
 
     def _index(self, instant: datetime) -> int:
         """Return the number of the first event at or after an instant."""
-        exact = (instant.astimezone(UTC) - START) / DAY * len(self.events)
-        return min(max(-int(-exact // 1), 0), len(self.events))
+        exact = (instant.astimezone(UTC) - self.end + DAY) / DAY * self.events
+        return min(max(-int(-exact // 1), 0), self.events)
 
     def page(self, start: int, end: int, at: int) -> bytes:
         """Return the page that begins with one event of a range; all by number."""
@@ -137,7 +142,7 @@ class Server:
             onward = f'"next":{{"href":"{PATH}?cursor={start}.{end}.{to}"}}' if to < end else ""
             body = b'{"_links":{%b},"_embedded":{"activities":[%b]}}' % (
                 onward.encode(),
-                b",".join(self.events[at:to]),
+                b",".join(orjson.dumps(event(number, self.events, self.end)) for number in range(at, to)),
             )
             self.made[key] = _http("200 OK", gzip.compress(body, 6), "Content-Encoding: gzip\r\n")
         return self.made[key]
@@ -148,7 +153,7 @@ def _http(status: str, body: bytes, more: str = "") -> bytes:
     return head.encode() + body
 
 
-def _serve(settings: tuple[int, int, float, int], ports: Queue[int]) -> None:
+def _serve(settings: tuple[int, int, float, int, datetime], ports: Queue[int]) -> None:
     async def listen() -> None:
         server = await asyncio.start_server(Server(*settings).connected, "127.0.0.1", 0)
         ports.put(server.sockets[0].getsockname()[1])
@@ -158,11 +163,11 @@ def _serve(settings: tuple[int, int, float, int], ports: Queue[int]) -> None:
 
 
 @contextmanager
-def serving(pages: int, size: int, latency_s: float, rate: int = 0) -> Iterator[str]:
+def serving(pages: int, size: int, latency_s: float, rate: int = 0, end: datetime = NOW) -> Iterator[str]:
     """Run the server in a process of its own; give its origin."""
     context = multiprocessing.get_context("spawn")
     ports: Queue[int] = context.Queue()
-    process = context.Process(target=_serve, args=((pages, size, latency_s, rate), ports), daemon=True)
+    process = context.Process(target=_serve, args=((pages, size, latency_s, rate, end), ports), daemon=True)
     process.start()
     try:
         yield f"http://127.0.0.1:{ports.get(timeout=120)}"
