@@ -30,21 +30,15 @@ def render(report: Report, **_options: object) -> str:
     is left out from the end of the tables and of the reasons, and how many are is said.
     """
     head = "\n\n".join(_head(report))
-    tables = [_table(verdicts) for verdicts in wording.groups(report)]
+    rows = [row for verdicts in wording.groups(report) for row in _table(verdicts)]
     reasons = [_reason(report, verdict) for verdict in _by_gravity(report.verdicts) if _has_reason(verdict)]
     reasons += _problems(report)
     room = DOCUMENT_BYTES - _size(head) - 400  # for the notes and the empty lines around them
-    rows = _fitting(
-        (row for _, rows in tables for row in rows), max(room // 2, room - sum(map(_size, reasons)))
-    )
-    parts = [head]
-    for heading, own in tables:
-        if shown := own[: max(rows, 0)]:
-            parts.append("\n".join([heading, *shown]))
-        rows -= len(own)
-        room -= _size(heading) + sum(map(_size, shown))
-    if rows < 0:
-        parts.append(_note(len(report.verdicts) + rows, len(report.verdicts), "checks"))
+    shown = _fitting(rows, max(room // 2, room - sum(map(_size, reasons))))
+    parts = [head, *filter(None, ["\n".join(rows[:shown]).lstrip("\n")])]
+    if shown < len(rows):
+        parts.append(_note(shown, len(rows), "checks"))
+    room -= sum(_size(part) + 2 for part in parts[1:])
     told = _fitting(reasons, room)
     parts += reasons[:told]
     if told < len(reasons):
@@ -75,10 +69,13 @@ def _run_word(report: Report) -> str:
     return {0: "pass", 2: "fail"}.get(report.exit_code, "error")
 
 
-def _table(verdicts: Sequence[Verdict]) -> tuple[str, list[str]]:
+def _table(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Yield a row for each verdict of a table, the first with what stands above it."""
     title = _text(shorten(wording.heading(verdicts[0]), _TITLE_CHARACTERS))
-    head = f"## {title}\n\n| | Check | Severity | Examined | Title |\n| --- | --- | --- | --- | --- |"
-    return head, [_row(verdict) for verdict in _by_gravity(verdicts)]
+    head = f"\n## {title}\n\n| | Check | Severity | Examined | Title |\n| --- | --- | --- | --- | --- |\n"
+    for verdict in _by_gravity(verdicts):
+        yield head + _row(verdict)
+        head = ""
 
 
 def _row(verdict: Verdict) -> str:
@@ -112,9 +109,8 @@ def _reason(report: Report, verdict: Verdict) -> str:
 
 
 def _problems(report: Report) -> list[str]:
-    return ["## Problems", *(_block([render_diagnostics([one]).rstrip()]) for one in report.problems)][
-        : len(report.problems) + 1 if report.problems else 0
-    ]
+    blocks = [_block([render_diagnostics([problem]).rstrip()]) for problem in report.problems]
+    return ["## Problems", *blocks] if blocks else []
 
 
 def _block(lines: Iterable[str]) -> str:

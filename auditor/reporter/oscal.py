@@ -100,7 +100,7 @@ def _finding(report: Report, control: tuple[str, str], verdicts: list[Verdict]) 
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
     return {
         "uuid": _uuid(report, f"finding {framework} {name}"),
-        "title": _text(f"{framework} {name}"),
+        "title": _text(f"{framework} {name}") or "-",
         "description": f"{wording.quantity(len(verdicts), 'check')}: {told}",
         "target": {
             "type": "objective-id",
@@ -206,8 +206,8 @@ def _prop(name: str, value: str) -> dict[str, str]:
 def _control_id(framework: str, name: str) -> str:
     """Return a control as an OSCAL token; NIST's own have theirs in the catalogues that it publishes (`ac-6`)."""
     own = name.lower() if framework.startswith("nist") else f"{framework}-{name}"
-    token = re.sub(r"[^\w.-]", "_", visible(own))
-    return token if re.match(r"[^\W\d]", token) else f"_{token}"
+    token = re.sub(r"[^A-Za-z0-9_.-]", "_", visible(own))
+    return token if re.match("[A-Za-z_]", token) else f"_{token}"
 
 
 def _text(text: str) -> str:
