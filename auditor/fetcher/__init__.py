@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from auditor.fetcher.auth import Tokens
 from auditor.fetcher.given import given
 from auditor.fetcher.holders import Holders
+from auditor.fetcher.keeping import not_kept
 from auditor.fetcher.limits import Bounds, Pacer
 from auditor.fetcher.reading import Reading
 from auditor.fetcher.session import Session
@@ -123,12 +125,18 @@ class _Reader:
                     group.create_task(self._probe(probe))
 
     async def _read(self, query: PlannedQuery) -> QueryEnd:
-        end = await self._reading(query).read()
-        await self._hand_over(end)
-        return end
+        return await self._ended(await self._reading(query).read())
 
     async def _probe(self, probe: PlannedQuery) -> None:
-        await self._hand_over(await self._reading(probe).probe())
+        await self._ended(await self._reading(probe).probe())
+
+    async def _ended(self, end: QueryEnd) -> QueryEnd:
+        try:
+            self.settings.archive.note_end(end)
+        except OSError as error:
+            end = replace(end, failure=end.failure or not_kept(error).failure, assurance=None)
+        await self._hand_over(end)
+        return end
 
     def _reading(
         self, query: PlannedQuery, hand_over: Callable[[Page], Awaitable[None]] | None = None

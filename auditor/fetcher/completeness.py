@@ -6,19 +6,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from auditor.fetcher.drift import Shape, drift
 from auditor.fetcher.failures import AGAIN, FetchError
+from auditor.fetcher.seen import Seen
 from auditor.model.evidence import Assurance
 from auditor.model.instant import Duration, Window, edges, format_instant, parse_instant
 from auditor.model.plan import PlannedQuery
 from auditor.model.resource import Buckets, ResourceKind, value_at
 from auditor.model.value import JSON
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(slots=True)
@@ -38,13 +42,23 @@ class Part:
     pages: int = 0
     new: int = 0
     """Records so far that no page before had brought."""
+    recalled: bool = False
+    """Whether its latest answer is one that was kept from before."""
+    again: bool = False
+    """Whether it is read from its beginning a second time."""
     read: Window | None = None
     """From the earliest instant so far to the latest."""
     page_s: float = 0
     """How many seconds of the window the latest page stands for."""
     count: int | None = None
-    records: set[tuple[JSON, ...]] = field(default_factory=set)
+    records: set[bytes] = field(default_factory=set)
     """What its records are known by, where a count has to be met."""
+
+    @property
+    def name(self) -> str:
+        """What the part is known by among those of its query, in this run and when it goes on."""
+        named = [self.filter, str(self.window), self.holder]
+        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:32]
 
     def note(self, instants: Iterable[datetime | None]) -> None:
         """Take in the instants of the records of one more page."""
@@ -76,7 +90,7 @@ class Ledger:
     duplicates: int = 0
     first: datetime | None = None
     last: datetime | None = None
-    _seen: dict[tuple[JSON, ...], bytes] = field(init=False, default_factory=dict)
+    _seen: Seen = field(init=False, default_factory=Seen)
     _starts: set[datetime] = field(init=False, default_factory=set)
     _shape: Shape = field(init=False)
 
@@ -101,11 +115,7 @@ class Ledger:
             part.count = max(part.count or 0, count)
         instants = [self._checked(record, number) for number, record in enumerate(records, 1)]
         part.note(instants)
-        new = tuple(
-            record
-            for number, (record, instant) in enumerate(zip(records, instants, strict=True), 1)
-            if self._is_new(record, instant, number, part)
-        )
+        new = tuple(self._new(records, instants, part))
         part.new += len(new)
         self.records += len(new)
         self.duplicates += len(records) - len(new)
@@ -116,37 +126,49 @@ class Ledger:
         self._shape.check(record, number)
         return _instant(record, self._instant_path, number) if self._instant_path else None
 
-    def _is_new(self, record: dict[str, Any], instant: datetime | None, number: int, part: Part) -> bool:
-        key = self._key(record, instant, number)
-        digest = hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
-        known = self._seen.get(key)
+    def _new(
+        self, records: list[dict[str, Any]], instants: list[datetime | None], part: Part
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the records of a page that were not seen before, and take them in."""
+        names = [
+            self._name(record, instant, number)
+            for number, (record, instant) in enumerate(zip(records, instants, strict=True), 1)
+        ]
+        keys = [_key(name) for name in names]
+        known = self._seen.among(keys)
+        new: dict[bytes, bytes] = {}
         if self._counted:
-            part.records.add(key)
-        if known is None:
-            self._seen[key] = digest
-            if instant is not None:
-                self._note(record, instant, number, part.window)
-        elif known != digest:
-            raise FetchError(
-                "evidence.changed-record",
-                f"Two different records came under one identity ({', '.join(map(_shown, key))}).",
-                "Run again; an audit log that changes while it is read can not be relied on.",
-            )
-        return known is None
+            part.records.update(keys)
+        for number, (record, instant, key) in enumerate(zip(records, instants, keys, strict=True), 1):
+            digest = hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
+            before = known.get(key) or new.get(key)
+            if before is None:
+                new[key] = digest
+                if instant is not None:
+                    self._note(record, instant, number, part.window)
+                yield record
+            elif before != digest:
+                shown = ", ".join(map(_shown, names[number - 1]))
+                raise FetchError(
+                    "evidence.changed-record",
+                    f"Two different records came under one identity ({shown}).",
+                    "Run again; an audit log that changes while it is read can not be relied on.",
+                )
+        self._seen.add(new)
 
     @property
     def _instant_path(self) -> str | None:
         return self.kind.buckets.start if self.kind.buckets else self.kind.instant
 
-    def _key(self, record: dict[str, Any], instant: datetime | None, number: int) -> tuple[JSON, ...]:
+    def _name(self, record: dict[str, Any], instant: datetime | None, number: int) -> tuple[JSON, ...]:
         """Return what a record is known by; its instant in whatever spelling is the same one."""
-        key = []
+        name = []
         for path in (self.kind.order_key, *self.kind.identity):
             value = instant if path == self._instant_path else value_at(record, path)
             if value is None or isinstance(value, dict | list):
                 raise drift(number, f"{path}: there is no value to know the record by")
-            key.append(value)
-        return tuple(key)
+            name.append(value)
+        return tuple(name)
 
     def _note(self, record: dict[str, Any], instant: datetime, number: int, asked: Window | None) -> None:
         until_now = self.kind.window is not None and self.kind.window.end is None
@@ -259,6 +281,21 @@ def _check_count(part: Part) -> None:
             f"The endpoint counts {part.count} records and answered {len(part.records)}.",
             AGAIN,
         )
+
+
+def _key(name: tuple[JSON, ...]) -> bytes:
+    """Return a name as 24 bytes: its instant first, so that neighbours in time are neighbours in the order."""
+    values = [_microseconds(value) if isinstance(value, datetime) else value for value in name]
+    instant = next((value for value in name if isinstance(value, datetime)), None)
+    first = 0 if instant is None else _microseconds(instant)
+    return (
+        first.to_bytes(8, "big", signed=True)
+        + hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    )
+
+
+def _microseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def _instant(record: dict[str, Any], path: str, number: int) -> datetime:

@@ -39,6 +39,8 @@ class RawPage:
     """One page as received: its records and what it says of the whole."""
 
     request: Request
+    number: int
+    """Which answer of the run it is, counted from 1."""
     document: dict[str, JSON]
     records: list[dict[str, Any]]
     count: int | None
@@ -192,6 +194,7 @@ class Walk:
         count = _at(document, self.kind.page.total)
         return RawPage(
             request=request,
+            number=response.number,
             document=document,
             records=[without(record, self.kind.secret) for record in records],
             count=count if type(count) is int else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from auditor.fetcher.auth import Tokens, bearer, missing_credentials, missing_or
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError, FilterRefusedError
 from auditor.fetcher.holders import Holders
+from auditor.fetcher.keeping import Keeper, not_kept
 from auditor.fetcher.limits import Bounds, Pacer
 from auditor.fetcher.paging import Walk, endless
 from auditor.fetcher.progress import Progress
@@ -37,6 +39,12 @@ MAX_BARREN: Final = 1_000
 
 LATE: Final = 5
 """How many settling times of what is newest are read once more."""
+
+NEWEST: Final = "newest"
+"""What the part of a query that is read once more is called in a run's journal."""
+
+REFUSALS: Final = frozenset({"query.refused", "query.not-found", "query.forbidden"})
+"""How a server says that it does not take a request as it is."""
 
 MAX_REASON: Final = 2_000
 """Characters that are kept of what a server says."""
@@ -66,6 +74,7 @@ class Reading:
     holders: Holders | None = None
     """Those of whose collections the answer is made up, where there is more than one."""
     _ledger: Ledger = field(init=False)
+    _keeper: Keeper = field(init=False)
     _progress: Progress = field(init=False, default_factory=Progress)
     _parts: list[Part] = field(init=False, default_factory=list)
     """What makes up the answer: a part for each filter and slice that was read to its end."""
@@ -74,6 +83,13 @@ class Reading:
 
     def __post_init__(self) -> None:
         self._ledger = Ledger(self.query, self.kind)
+        self._keeper = Keeper(
+            archive=self.settings.archive,
+            query=self.query.id,
+            kind=self.kind,
+            clock=self.settings.clock,
+            conceal=self.settings.concealed,
+        )
 
     async def read(self) -> QueryEnd:
         """Read the query to its end, hand over its pages, and return how it ended."""
@@ -99,6 +115,8 @@ class Reading:
             return await reading
         except FetchError as error:
             return self._end(failure=error.failure)
+        except sqlite3.Error as error:
+            return self._end(failure=not_kept(OSError(0, str(error))).failure)
         except Exception as error:  # noqa: BLE001  # one query's bug must not cost the other queries their verdicts
             failure = Failure(
                 code="internal.error",
@@ -201,12 +219,8 @@ class Reading:
 
     async def _read_late(self, filters: Iterable[str], holders: Iterable[Mapping[str, JSON] | None]) -> None:
         """Read what is newest once more, if so long has passed since that a late record may have come meanwhile."""
-        window, asked_at = self.query.window, self._newest_asked_at
-        if window is None or asked_at is None or self.kind.settled(self.settings.clock()) < asked_at:
-            return
-        late = asked_at - self.kind.settled(asked_at)
-        newest = Window(max(window.start, window.end - LATE * late), window.end)
-        if not late or newest.end + LATE * late < asked_at:
+        newest = self._read_again()
+        if newest is None:
             return
         _log.debug("%s: %s is read once more", self.query.id, newest)
         for holder in holders:
@@ -214,21 +228,72 @@ class Reading:
                 async with self.places:
                     await self._walk_along(Part(filter=text, window=newest, holder=holder, depth=DEEPEST))
 
+    def _read_again(self) -> Window | None:
+        """Return what is newest, if it is to be read once more; as before where a run is judged again."""
+        archive = self.settings.archive
+        known = archive.cut(self.query.id, NEWEST)
+        if known is not None or archive.sealed:
+            return known.pieces[0] if known is not None else None
+        window, asked_at = self.query.window, self._newest_asked_at
+        if window is None or asked_at is None or self.kind.settled(self.settings.clock()) < asked_at:
+            return None
+        late = asked_at - self.kind.settled(asked_at)
+        newest = Window(max(window.start, window.end - LATE * late), window.end)
+        if not late or newest.end + LATE * late < asked_at:
+            return None
+        archive.note_cut(self.query.id, NEWEST, 0, (newest,))
+        return newest
+
     async def _walk_along(self, part: Part) -> tuple[Window, ...]:
         """Read the pages of a part, and return the pieces to read instead; none where it is at its end."""
+        try:
+            return await self._walk_on(part)
+        except FetchError as error:
+            if not self._begins_again(part, error):
+                raise
+        part.again = True
+        return await self._walk_on(part)
+
+    def _begins_again(self, part: Part, error: FetchError) -> bool:
+        """
+        Tell whether a part is to be read from its first page again.
+
+        A run that goes on follows the link of a page that it kept. Whether a server still knows the place that
+        such a link stands for is not documented; where it refuses, the records that are known are known.
+        """
+        archive = self.settings.archive
+        if archive.restarted(self.query.id, part.name):
+            return not part.again
+        if archive.sealed or not part.recalled or error.failure.code not in REFUSALS:
+            return False
+        archive.note_restart(self.query.id, part.name)
+        return True
+
+    async def _walk_on(self, part: Part) -> tuple[Window, ...]:
         barren, walk = 0, self._walk(part)
         async with aclosing(walk.pages()) as pages:
             async for page in pages:
                 self._progress.pages += 1
                 found = self.holders.named(page.records, part) if self.holders else page.records
                 records = self._ledger.take(found, part, page.count)
-                await self.hand_over(Page(query=self.query.id, number=self._progress.pages, records=records))
+                await self.hand_over(Page(query=self.query.id, number=page.number, records=records))
                 barren = 0 if records else barren + 1
                 if barren > MAX_BARREN:
                     raise endless(self.query.path, f"after {barren:,} pages without a new record")
-                if walk.leads_on(page) and len(pieces := self._pieces(part, walk)) > 1:
+                if walk.leads_on(page) and len(pieces := self._cut(part, walk)) > 1:
                     return pieces
         return ()
+
+    def _cut(self, part: Part, walk: Walk) -> tuple[Window, ...]:
+        """Return the pieces that a part is cut into after its latest page, as before where the run goes on."""
+        archive = self.settings.archive
+        known = archive.cut(self.query.id, part.name)
+        if known is not None or archive.sealed:
+            return known.pieces if known is not None and known.pages == part.pages else ()
+        pieces = self._pieces(part, walk)
+        if len(pieces) > 1:
+            archive.note_cut(self.query.id, part.name, part.pages, pieces)
+        return pieces
 
     def _pieces(self, part: Part, walk: Walk) -> tuple[Window, ...]:
         """Return the pieces that a part should be cut into, once a page's worth of its records is known."""
@@ -252,7 +317,8 @@ class Reading:
     def _walk(self, part: Part) -> Walk:
         query, environment = self.query, self.environment
         path = self.holders.path(query.path, part) if self.holders else query.path
-        if environment.api_url is None or environment.credentials is None or "{environment_id}" in path:
+        can_ask = environment.credentials is not None or self.settings.archive.sealed
+        if environment.api_url is None or not can_ask or "{environment_id}" in path:
             raise missing_credentials(environment)
         if "{organization_id}" in path:
             raise missing_organization(environment)
@@ -264,25 +330,36 @@ class Reading:
             url=environment.api_url + path,
             parameters=parameters,
             form=(self.kind.post or PostForm()) if query.method == "POST" else None,
-            send=partial(self._send, part.window),
+            send=partial(self._send, part),
             page_sizes=self.page_sizes,
         )
 
     # One request
 
-    async def _send(self, window: Window | None, request: Request) -> Response:
-        """Send a request with a token, and once more with a new one where that is refused."""
+    async def _send(self, part: Part, request: Request) -> Response:
+        """Return what was answered before, or send a request with a token, and with a new one where that is refused."""
+        recalled = await self._keeper.recalled(request)
+        if recalled is not None:
+            part.recalled = part.recalled or recalled.status == 200
+            self._note_asked(part.window, recalled.at)
+            self._note(recalled)
+            return recalled
         token = await self.tokens.token()
-        response = await self._send_as(token, window, request)
+        response = await self._send_as(token, part.window, request)
         if response.status == 401:
             token = await self.tokens.token(not_this=token)
-            response = await self._send_as(token, window, request)
+            response = await self._send_as(token, part.window, request)
+        self._note(response)
+        self._check_clock(part.window, response.clock_skew_s)
+        kept = await self._keeper.kept(request, response)
+        part.recalled = part.recalled and response.status != 200
+        return kept
+
+    def _note(self, response: Response) -> None:
         warning = self._progress.note(response, self.kind.kind, self.settings.concealed)
         if warning is not None and warning not in self.told:
             self.told.add(warning)
             _log.warning("%s", warning)
-        self._check_clock(window, response.clock_skew_s)
-        return response
 
     async def _send_as(self, token: Secret, window: Window | None, request: Request) -> Response:
         headers = {**bearer(token), "Accept": "application/json"}
@@ -301,15 +378,15 @@ class Reading:
 
     def _admit(self, window: Window | None) -> None:
         """Let a request be sent if nothing is against it at this moment."""
-        if (
-            self._newest_asked_at is None
-            and window
-            and self.query.window
-            and window.end == self.query.window.end
-        ):
-            self._newest_asked_at = self.settings.clock()
+        self._note_asked(window, self.settings.clock())
         self._check_coverage(window)
         self.bounds.spend()
+
+    def _note_asked(self, window: Window | None, at: datetime | None) -> None:
+        """Note when what is newest of the window was asked for first."""
+        whole = self.query.window
+        if self._newest_asked_at is None and window and whole and window.end == whole.end:
+            self._newest_asked_at = at
 
     def _check_clock(self, window: Window | None, skew_s: float | None) -> None:
         """Refuse what a slice would not be by PingOne's clock: ours may say that events are there which are not."""

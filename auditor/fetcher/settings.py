@@ -9,6 +9,7 @@ from datetime import datetime
 import httpx
 
 from auditor.model.secret import Concealed
+from auditor.runs import Archive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +36,5 @@ class Settings:
     transport: httpx.AsyncBaseTransport | None = None
     concealed: Concealed = field(default_factory=Concealed)
     """Learns every secret and token of the run."""
+    archive: Archive = field(default_factory=Archive)
+    """Where answers are kept, and found again by a run that goes on."""

@@ -1,0 +1,41 @@
+"""
+Run folders: what a run leaves, so that it can be resumed, replayed and verified.
+
+    <data folder>/runs/<run id>/
+      run.json        what the run was asked to do, by which version
+      plan.json       what it would ask: schemas/plan.schema.json
+      program.json    what it judged by: checks, values that are not sensitive, resource kinds
+      journal.ndjson  what it asked and when, in order: answers, cuts of windows, ends of queries
+      pages/          every answer as received, compressed, one file each
+      violations.ndjson.zst   every violation of every check
+      report.json     the report, from which every format can be rendered again
+      manifest.json   every file above with its size and SHA-256; written last
+      manifest.sha256 the root digest: that of the manifest
+
+Only this package reads and writes there. Files are written whole or not at all, readable by their owner alone.
+"""
+
+from __future__ import annotations
+
+from auditor.runs.archive import Answer, Archive, Cut, no_archive
+from auditor.runs.files import write_whole
+from auditor.runs.folder import Evidence, GivenFile, RunFolder, RunRecord, find_runs
+from auditor.runs.values import dump, load
+from auditor.runs.verification import Difference, verify
+
+__all__ = [
+    "Answer",
+    "Archive",
+    "Cut",
+    "Difference",
+    "Evidence",
+    "GivenFile",
+    "RunFolder",
+    "RunRecord",
+    "dump",
+    "find_runs",
+    "load",
+    "no_archive",
+    "verify",
+    "write_whole",
+]

@@ -1,0 +1,292 @@
+"""The answers of a run on disk: kept as they come, and given back when the same is asked again."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from auditor.model.evidence import QueryEnd
+from auditor.model.instant import Window
+from auditor.runs.files import PRIVATE, compressed, decompressed, write_whole
+from auditor.runs.values import dump, load
+
+JOURNAL: Final = "journal.ndjson"
+PAGES: Final = "pages"
+MAX_PAGE_BYTES: Final = 64 * 1024 * 1024
+"""What a page may hold after decompression: as much as is taken from a server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """
+    One answer that was received.
+
+    `number` counts the answers of a run from 1. `sent` is the SHA-256 of the body of the request, empty where
+    it had none. `sha256` is that of the body of the answer. `stripped` tells that fields which may hold a
+    secret were taken out before, and `kept` that the body is on disk.
+    """
+
+    what: Literal["answer"] = "answer"
+    number: int
+    query: str
+    method: str
+    url: str
+    sent: str = ""
+    status: int
+    headers: Mapping[str, str]
+    at: datetime
+    bytes: int
+    sha256: str
+    stripped: bool = False
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A part of a query, known by its name, that was cut into pieces after so many pages."""
+
+    what: Literal["cut"] = "cut"
+    query: str
+    part: str
+    pages: int
+    pieces: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """A part of a query that was read from its first page again: where it stood, the server did not know."""
+
+    what: Literal["restart"] = "restart"
+    query: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The end of a query."""
+
+    what: Literal["end"] = "end"
+    end: QueryEnd
+
+
+Entry = Annotated[Answer | Cut | Restart | Ended, Field(discriminator="what")]
+
+_Asked = tuple[str, str, str, str]
+
+
+def _asked(query: str, method: str, url: str, content: bytes | None) -> _Asked:
+    return query, method, url, hashlib.sha256(content).hexdigest() if content is not None else ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Archive:
+    """
+    The answers of one run.
+
+    Without a folder nothing is kept, and answers are only numbered. `keeps_bodies` is false where digests are
+    enough. `sealed` means that nothing can be added: what was not answered then can not be asked now.
+    """
+
+    folder: Path | None = None
+    keeps_bodies: bool = True
+    sealed: bool = False
+    ends: dict[str, QueryEnd] = field(init=False, default_factory=dict)
+    """How the queries ended, of those that did."""
+    _answers: dict[_Asked, deque[Answer]] = field(init=False)
+    _cuts: dict[tuple[str, str], Cut] = field(init=False, default_factory=dict)
+    _restarts: set[tuple[str, str]] = field(init=False, default_factory=set)
+    _numbers: Iterator[int] = field(init=False, default_factory=lambda: count(1))
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._answers = defaultdict(deque)
+
+    @classmethod
+    def read(cls, folder: Path, *, keeps_bodies: bool = True, sealed: bool) -> Archive:
+        """
+        Return the archive of a run folder, with all that is in it.
+
+        What stands behind a line of the journal that is none was not written whole, and is taken off.
+
+        Raises:
+            OSError: the journal can not be read, or not be mended.
+        """
+        archive = cls(folder=folder, keeps_bodies=keeps_bodies, sealed=sealed)
+        path = folder / JOURNAL
+        journal = path.read_bytes() if path.exists() else b""
+        good, last = 0, 0
+        for line in journal.splitlines(keepends=True):
+            try:
+                if not line.endswith(b"\n"):
+                    break
+                entry: Answer | Cut | Restart | Ended = load(Entry, line)  # type: ignore[arg-type]
+            except ValueError:
+                break
+            archive._take_in(entry)
+            good += len(line)
+            last = max(last, entry.number if isinstance(entry, Answer) else 0)
+        if good < len(journal) and not sealed:
+            os.truncate(path, good)
+        archive._numbers = count(last + 1)
+        for asked, answers in archive._answers.items():
+            # What was refused once and answered when the run went on counts as answered; while it goes on,
+            # what was refused is asked again.
+            answered = [answer for answer in answers if answer.status == 200]
+            refused = [answer for answer in answers if answer.status != 200]
+            archive._answers[asked] = deque([*answered, *refused] if sealed else answered)
+        return archive
+
+    def _take_in(self, entry: Answer | Cut | Restart | Ended) -> None:
+        match entry:
+            case Answer():
+                self._answers[entry.query, entry.method, entry.url, entry.sent].append(entry)
+            case Cut():
+                self._cuts[entry.query, entry.part] = entry
+            case Restart():
+                self._restarts.add((entry.query, entry.part))
+            case Ended():
+                self.ends[entry.end.query] = entry.end
+
+    @property
+    def answers(self) -> Iterable[Answer]:
+        """The answers that have not been given back yet."""
+        return (answer for each in self._answers.values() for answer in each)
+
+    def answer(self, query: str, method: str, url: str, content: bytes | None) -> tuple[Answer, bytes] | None:
+        """
+        Return the answer that was kept for a request, with its body; each is given back once, in order.
+
+        Raises:
+            ValueError: its page is not what the journal says, and the run can not ask again.
+        """
+        kept = self._answers.get(_asked(query, method, url, content))
+        while kept:
+            answer = kept.popleft()
+            try:
+                return answer, self.body(answer)
+            except (OSError, ValueError) as error:
+                if self.sealed:
+                    raise ValueError(f"page {answer.number} can not be used: {error}") from None
+        return None
+
+    def body(self, answer: Answer) -> bytes:
+        """
+        Return the body of an answer.
+
+        Raises:
+            OSError: there is none on disk.
+            ValueError: it is not the one that was received.
+        """
+        path = self._path(answer.number)
+        if path is None or not answer.kept:
+            raise ValueError("only its digest was kept")
+        body = decompressed(path.read_bytes(), MAX_PAGE_BYTES)
+        if hashlib.sha256(body).hexdigest() != answer.sha256:
+            raise ValueError("its SHA-256 is another one")
+        return body
+
+    def next_number(self) -> int:
+        """Return the number of the next answer."""
+        return next(self._numbers)
+
+    def keep(
+        self,
+        number: int,
+        query: str,
+        *,
+        method: str,
+        url: str,
+        content: bytes | None,
+        status: int,
+        headers: Mapping[str, str],
+        at: datetime,
+        body: bytes,
+        stripped: bool = False,
+    ) -> None:
+        """
+        Put an answer on disk, its body first; it is there when this returns.
+
+        Raises:
+            OSError: it can not be written; nothing of it is left.
+        """
+        path = self._path(number)
+        if path is None:
+            return
+        _, _, _, sent = _asked(query, method, url, content)
+        if self.keeps_bodies:
+            write_whole(path, compressed(body), mode=PRIVATE)
+        self._note(
+            Answer(
+                number=number,
+                query=query,
+                method=method,
+                url=url,
+                sent=sent,
+                status=status,
+                headers=headers,
+                at=at,
+                bytes=len(body),
+                sha256=hashlib.sha256(body).hexdigest(),
+                stripped=stripped,
+                kept=self.keeps_bodies,
+            )
+        )
+
+    def cut(self, query: str, part: str) -> Cut | None:
+        """Return how a part was cut, if it was."""
+        return self._cuts.get((query, part))
+
+    def note_cut(self, query: str, part: str, pages: int, pieces: tuple[Window, ...]) -> None:
+        """Note that a part was cut."""
+        self._note(Cut(query=query, part=part, pages=pages, pieces=pieces))
+
+    def restarted(self, query: str, part: str) -> bool:
+        """Tell whether a part was read from its beginning again."""
+        return (query, part) in self._restarts
+
+    def note_restart(self, query: str, part: str) -> None:
+        """Note that a part is read from its beginning again."""
+        self._restarts.add((query, part))
+        self._note(Restart(query=query, part=part))
+
+    def note_end(self, end: QueryEnd) -> None:
+        """Note how a query ended."""
+        self._note(Ended(end=end))
+
+    def _path(self, number: int) -> Path | None:
+        return None if self.folder is None else self.folder / PAGES / f"{number:06}.json.zst"
+
+    def _note(self, entry: Answer | Cut | Restart | Ended) -> None:
+        """Add a line to the journal, whole or not at all."""
+        if self.folder is None or self.sealed:
+            return
+        line = dump(Entry, entry) + b"\n"
+        with self._lock:
+            handle = os.open(self.folder / JOURNAL, os.O_WRONLY | os.O_APPEND | os.O_CREAT, PRIVATE)
+            try:
+                size = os.fstat(handle).st_size
+                try:
+                    if os.write(handle, line) < len(line):
+                        raise OSError(28, os.strerror(28))
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        os.ftruncate(handle, size)
+                    raise
+            finally:
+                os.close(handle)
+
+
+def no_archive() -> Archive:
+    """Return an archive that keeps nothing."""
+    return Archive()
