@@ -236,6 +236,16 @@ _watched = _shared(
 )
 
 
+_NO_POLICIES: Final[dict[str, Any]] = {
+    "paths": (),
+    "environments": (),
+    "variables": (),
+    "variable_files": (),
+    "allow_hosts": (),
+}
+"""What a command says of policies that has nothing to do with any."""
+
+
 def _job(
     *,
     chdir: str,
@@ -498,78 +508,202 @@ def graph(**options: Any) -> int:
     return 0
 
 
+_reading = _shared(
+    click.option(
+        "--rate",
+        "rates",
+        metavar="KIND=N/s",
+        multiple=True,
+        help="Requests a second of a resource kind or rate group; repeatable.",
+    ),
+    click.option(
+        "--max-requests", type=click.IntRange(min=1), metavar="N", help="Stop cleanly after N requests."
+    ),
+    click.option("--max-duration", metavar="DURATION", help="Stop cleanly after a time such as 10m."),
+)
+
+_reporting = _shared(
+    click.option(
+        "--report",
+        "reports",
+        metavar="FORMAT=PATH",
+        multiple=True,
+        help="Write a report (junit, json, text); - is standard output; repeatable.",
+    ),
+    click.option(
+        "--fail-on",
+        type=click.Choice(["info", "low", "medium", "high", "critical"]),
+        default="low",
+        show_default=True,
+        help="Least severity of a failed check that gives exit code 2.",
+    ),
+    click.option(
+        "--soft-fail",
+        is_flag=True,
+        help="Exit 0 where checks failed; what could not be done or decided is 1 as always.",
+    ),
+    _json,
+)
+
+
 @main.command()
 @_policies
 @_selection
 @_planning
 @click.option("--simulate", is_flag=True, help="Ask the built-in simulator instead of a tenant.")
 @_simulated
+@_reading
 @click.option(
-    "--rate",
-    "rates",
-    metavar="KIND=N/s",
-    multiple=True,
-    help="Requests a second of a resource kind or rate group; repeatable.",
-)
-@click.option(
-    "--max-requests", type=click.IntRange(min=1), metavar="N", help="Stop cleanly after N requests."
-)
-@click.option("--max-duration", metavar="DURATION", help="Stop cleanly after a time such as 10m.")
-@click.option(
-    "--report",
-    "reports",
-    metavar="FORMAT=PATH",
-    multiple=True,
-    help="Write a report (junit, json, text); - is standard output; repeatable.",
-)
-@click.option(
-    "--fail-on",
-    type=click.Choice(["info", "low", "medium", "high", "critical"]),
-    default="low",
+    "--evidence",
+    type=click.Choice(["full", "violations", "digest"]),
+    default="full",
     show_default=True,
-    help="Least severity of a failed check that gives exit code 2.",
+    help="What is kept of the run: everything, all but the pages, or digests alone.",
 )
 @click.option(
-    "--soft-fail",
-    is_flag=True,
-    help="Exit 0 where checks failed; what could not be done or decided is 1 as always.",
+    "--resume",
+    is_flag=False,
+    flag_value="latest",
+    metavar="[RUN]",
+    help="Go on with a run that came to no good end, the latest by itself.",
 )
 @_watched
-@_json
-def check(
-    as_json: bool,
-    simulate: bool,
-    seed: int,
-    events: int,
-    activities: str | None,
-    quiet: bool,
-    log_level: LogLevel | None,
-    log_format: LogFormat,
-    **options: Any,
-) -> int:
+@_reporting
+def check(simulate: bool, seed: int, events: int, activities: str | None, **options: Any) -> int:
     """
     Read, judge and report: the main job. Also called apply.
 
     Instead of policies, PATH may be a plan of `auditor plan --out`, which is then run as it was shown, or refused.
     """
     from auditor import app
-    from auditor.reporter import render
 
-    if as_json:
-        options["reports"] = (*options["reports"], "json=-")
     simulation = app.Simulation(seed=seed, events=events, activities=activities) if simulate else None
-    job = _job(simulation=simulation, **options)
+    return _check(simulation=simulation, **options)
+
+
+@main.command()
+@click.argument("run", metavar="[RUN]", default="latest")
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@click.option(
+    "--var", "variables", metavar="[PACK.]NAME=VALUE", multiple=True, help="Value of a sensitive variable."
+)
+@click.option("--allow-host", "allow_hosts", metavar="HOST", multiple=True, help="Host beside PingOne's.")
+@_reading
+@_watched
+@_reporting
+def resume(run: str, **options: Any) -> int:
+    """
+    Go on with a run that was interrupted, stopped or cut off.
+
+    Only what is missing is asked for. RUN is the id of a run or its folder, by itself the latest that can go on.
+    """
+    return _check(resume=run, paths=(), environments=(), variable_files=(), **options)
+
+
+_RUN: Final = _shared(
+    click.argument("run", metavar="[RUN]", default="latest"),
+    click.option(
+        "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
+    ),
+)
+
+
+@main.command()
+@_RUN
+@_reporting
+def replay(as_json: bool, run: str, **options: Any) -> int:
+    """
+    Judge what a run received again, offline.
+
+    The verdicts are the run's, or it is said which are not. RUN is the id of a run or its folder, by itself the latest.
+    """
+    from auditor import app
+
+    options["reports"] = _asked_for(as_json, options["reports"])
+    replayed = app.replay(_job(**{**_NO_POLICIES, **options}), run)
+    if replayed.value is None:
+        _mistakes(replayed.diagnostics)
+    return _told(replayed.value, options["reports"])
+
+
+@main.command()
+@_RUN
+@_reporting
+def report(as_json: bool, run: str, **options: Any) -> int:
+    """
+    Show the report of a run again, in any format.
+
+    RUN is the id of a run or its folder, by itself the latest.
+    """
+    from auditor import app
+
+    options["reports"] = _asked_for(as_json, options["reports"])
+    found = app.report(_job(**{**_NO_POLICIES, **options}), run)
+    if found.value is None:
+        _mistakes(found.diagnostics)
+    _tell(found.value, options["reports"])
+    return 0
+
+
+def _asked_for(as_json: bool, reports: tuple[str, ...]) -> tuple[str, ...]:
+    return (*reports, "json=-") if as_json else reports
+
+
+def _check(
+    as_json: bool, quiet: bool, log_level: LogLevel | None, log_format: LogFormat, **options: Any
+) -> int:
+    from auditor import app
+
+    options["reports"] = _asked_for(as_json, options["reports"])
+    job = _job(**options)
     with app.watching(job, quiet=quiet, level=log_level, form=log_format) as on_event:
         report = app.check(job, on_event)
-    document = next((text.partition("=")[0] for text in options["reports"] if text.endswith("=-")), None)
+    return _told(report, options["reports"], quiet=quiet)
+
+
+def _tell(report: Report, reports: tuple[str, ...], *, quiet: bool = False) -> None:
+    """Write the document that was asked for to standard output, else the report for people."""
+    from auditor import app
+    from auditor.reporter import render
+
+    document = next((text.partition("=")[0] for text in reports if text.endswith("=-")), None)
     if document is not None and document in app.formats():
         _out(render(report, document))
         if not quiet:
             _err(render(report, "text", **_look(err=True)))
     else:
         _out(render(report, "text", **_look()))
+
+
+def _told(report: Report, reports: tuple[str, ...], *, quiet: bool = False) -> int:
+    """Tell a report and what it counts as, and return the exit code."""
+    _tell(report, reports, quiet=quiet)
+    if not quiet and report.root_digest is not None:
+        click.echo(f"Evidence: run {report.run_id}, {report.root_digest}", err=True)
     _say_exit(report)
     return report.exit_code
+
+
+@main.command()
+@click.argument("run", metavar="[RUN]", default="latest")
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@click.option("--digest", metavar="SHA256", help="The root digest that a report names.")
+@_json
+def verify(as_json: bool, run: str, chdir: str, digest: str | None) -> int:
+    """
+    Find any byte of a run that is not as it was left.
+
+    RUN is the id of a run or its folder, by itself the latest.
+    """
+    from auditor import app
+
+    verified = app.verify(_job(**_NO_POLICIES, chdir=chdir), run, digest)
+    if verified.value is None:
+        if as_json:
+            _out(app.diagnostics_document(verified.diagnostics))
+        _mistakes(verified.diagnostics)
+    _out(verified.value.document() if as_json else verified.value.text())
+    return 2 if verified.value.differences else 0
 
 
 def _say_exit(report: Report) -> None:

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from auditor.app.formatting import format_files, save
     from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, valid, validate
     from auditor.app.probing import plan_with_probes
+    from auditor.app.replaying import replay, report
     from auditor.app.run import check
     from auditor.app.scaffold import init
     from auditor.app.simulation import SimulatorJob, faults, simulate
     from auditor.app.testing import TestJob, test, test_documents
+    from auditor.app.verifying import verify
     from auditor.app.views import (
         diagnostics_document,
         explanation_text,
@@ -72,6 +74,8 @@ __all__ = [
     "plan_with_probes",
     "roles_document",
     "roles_text",
+    "replay",
+    "report",
     "save",
     "schema",
     "schema_names",
@@ -85,6 +89,7 @@ __all__ = [
     "waivers",
     "waivers_document",
     "waivers_text",
+    "verify",
     "watching",
     "write",
 ]
@@ -112,6 +117,8 @@ _HOMES = {
     "plan_with_probes": "probing",
     "roles_document": "views",
     "roles_text": "views",
+    "replay": "replaying",
+    "report": "replaying",
     "save": "formatting",
     "schema": "views",
     "schema_names": "views",
@@ -129,6 +136,7 @@ _HOMES = {
     "waivers": "waiving",
     "waivers_document": "waiving",
     "waivers_text": "views",
+    "verify": "verifying",
     "write": "documents",
 }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -12,6 +10,7 @@ from auditor import reporter
 from auditor.app.jobs import Job, bad_option
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.verdict import Report
+from auditor.runs import write_whole
 
 DATA_FOLDER: Final = ".auditor"
 """Where runs leave their documents, below the project or where `AUDITOR_DATA_DIR` says."""
@@ -39,11 +38,13 @@ def data_folder(job: Job) -> Path:
     return Path(job.environ.get("AUDITOR_DATA_DIR") or job.folder / DATA_FOLDER)
 
 
-def write_reports(report: Report, paths: Sequence[tuple[str, str]], job: Job) -> tuple[Diagnostic, ...]:
-    """Write JUnit to the data folder and every report to its path, whole or not at all."""
+def write_reports(
+    report: Report, paths: Sequence[tuple[str, str]], job: Job, *, is_latest: bool = True
+) -> tuple[Diagnostic, ...]:
+    """Write every report to its path, whole or not at all, and JUnit of the latest run to the data folder."""
     problems = []
     latest = data_folder(job) / "latest" / "junit.xml"
-    for name, path in (("junit", str(latest)), *paths):
+    for name, path in ((("junit", str(latest)),) if is_latest else ()) + tuple(paths):
         if path == "-":
             continue
         try:
@@ -67,24 +68,9 @@ def write_reports(report: Report, paths: Sequence[tuple[str, str]], job: Job) ->
 
 def write(path: Path, text: str) -> None:
     """
-    Write a file whole or not at all; folders on its way are made.
+    Write a text whole or not at all; folders on its way are made.
 
     Raises:
         OSError: it can not be written; nothing of it is left.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        raise IsADirectoryError(21, "it is a folder")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)  # as if it had been opened for writing
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from auditor.model.project import Project
     from auditor.model.query import Program, Pushdown
     from auditor.model.resource import Catalogue
+    from auditor.runs import Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,10 @@ class Job:
     max_requests: int | None = None
     max_duration: str | None = None
     """A duration after which no further request is sent."""
+    resume: str | None = None
+    """A run that is to go on: its folder, its id, or `latest` for the latest that came to no good end."""
+    evidence: Evidence = "full"
+    """What is kept of the run."""
     reports: Sequence[str] = ()
     checks: Sequence[str] = ()
     """With `tags` and `controls`, which checks it is about: see `auditor.app.selection`."""
@@ -298,6 +303,9 @@ def _as_of(
     if given is None:
         return Checked(now)
     newest = max(instants(given, catalogue), default=None)
+        # A plan is written with milliseconds; one that is made again from it must be the same.
+        return Checked(now.replace(microsecond=now.microsecond // 1_000 * 1_000))
+    newest = max(_instants(given, catalogue), default=None)
     return Checked(newest + timedelta(milliseconds=1) if newest else now)
 
 

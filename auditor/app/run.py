@@ -5,28 +5,35 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from auditor import __version__, config, fetcher, scim
 from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
+from auditor.app.evidence import Digests, Resumed, begin, finish, locked, not_writable, resumed
 from auditor.app.frameworks import with_views
 from auditor.app.gate import Gate
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
 from auditor.app.provenance import provenance
-from auditor.app.saved import saved_plan
-from auditor.app.simulation import make_world, tenant
+from auditor.app.saved import SavedPlan, saved_plan
+from auditor.app.simulation import Tenant, make_world, port_taken, tenant
 from auditor.app.watch import Event
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
-from auditor.model.evidence import Page, QueryEnd
+from auditor.model.evidence import Failure, Page, QueryEnd
 from auditor.model.instant import Duration
+from auditor.model.plan import PlannedQuery
 from auditor.model.project import Project
 from auditor.model.provenance import Provenance
 from auditor.model.query import Program
 from auditor.model.verdict import Asked, Report, Status, VariableUse, Verdict
+from auditor.runs import Archive, RunFolder
+
+INTERRUPTED: Final = 130
+"""The exit code of a run that was interrupted."""
 
 
 def check(job: Job, on_event: Callable[[Event], None] = lambda _: None) -> Report:
@@ -49,7 +56,7 @@ def check(job: Job, on_event: Callable[[Event], None] = lambda _: None) -> Repor
     if not problems:
         return report
     report = replace(report, problems=(*report.problems, *problems))
-    code, reason = _gate(job).conclude(report.verdicts, report.problems, report.waivers)
+    code, reason = gate_of(job).conclude(report.verdicts, report.problems, report.waivers)
     return replace(report, exit_code=code, exit_reason=reason)
 
 
@@ -74,41 +81,40 @@ class _Run:
     job: Job
     started: datetime
     run_id: str
+    resumed: Resumed | None = None
     planned: Planned | None = None
+    folder: RunFolder | None = None
+    digests: Digests | None = None
     ends: dict[str, QueryEnd] = field(default_factory=dict)
+    interrupted: bool = False
 
     def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Event], None]) -> Report:
         rates, bound = _rates(self.job), _max_duration(self.job)
-        problems += rates.diagnostics + bound.diagnostics
-        saved = saved_plan(self.job)
-        problems += saved.diagnostics
+        saved = self._saved()
+        problems += rates.diagnostics + bound.diagnostics + saved.diagnostics
         if saved.errors:
             return self.concluded((), problems)
-        if saved.value is not None:
-            again = saved.value.job(self.job)
-            problems += again.diagnostics
-            if again.value is None:
-                return self.concluded((), problems)
-            self.job = again.value
         as_of = instant_of(self.job)
         world = None
         if self.job.simulation is not None and not self.job.records:
-            made = make_world(self.job.simulation, as_of.value or self.started)
+            world_at = self.resumed.world_at if self.resumed else as_of.value or self.started
+            made = make_world(self.job.simulation, world_at)
             problems, world = problems + made.diagnostics, made.value
             if world is None:
                 return self.concluded((), problems)
-        with tenant(world, as_of.value, self.started) as answering:
-            checked = plan(self.job, answering.clock(), answering.simulated)
-            problems += checked.diagnostics
-            if saved.value is not None and checked.value is not None:
-                # The simulator stands in for the tenant that was planned for.
-                meant = plan(self.job, answering.clock()) if answering.simulated else checked
-                if meant.value is not None:
-                    problems += saved.value.deviations(meant.value.plan, answering.clock())
-            self.planned = checked.value
+        with ExitStack() as stack:
+            try:
+                port = self.resumed.port if self.resumed else 0
+                answering = stack.enter_context(tenant(world, as_of.value, self.started, port))
+            except OSError as error:
+                return self.concluded((), (*problems, port_taken(error)))
+            problems += self._plan(answering, saved.value)
             if self.planned is None or any(problem.level is Level.ERROR for problem in problems):
                 return self.concluded((), problems)
-            audit = Audit(self.planned.program, self.planned.plan, self.planned.project.catalogue)
+            begun = self._begin(stack)
+            problems += begun.diagnostics
+            if begun.value is None:
+                return self.concluded((), problems)
             settings = fetcher.Settings(
                 clock=answering.clock,
                 user_agent=f"auditor/{__version__}",
@@ -117,12 +123,94 @@ class _Run:
                 max_requests=self.job.max_requests,
                 max_duration_s=bound.value,
                 concealed=self.job.concealed,
+                archive=begun.value,
             )
             on_event(self.planned.plan)
+            verdicts = self._judged(settings, on_event)
+            return self._finished(self.concluded(verdicts, problems))
+
+    def _saved(self) -> Checked[SavedPlan]:
+        """Return the plan that is to be run as it was made, and take over what it was made with."""
+        resuming = resumed(self.job)
+        if resuming.value is not None:
+            self.resumed = resuming.value
+            self.run_id, self.started = (
+                self.resumed.folder.record.run_id,
+                self.resumed.folder.record.started_at,
+            )
+            saved: Checked[SavedPlan] = Checked(self.resumed.saved)
+        else:
+            saved = saved_plan(self.job) if not resuming.errors else Checked(None, resuming.diagnostics)
+        if saved.value is None:
+            return saved
+        again = saved.value.job(self.job)
+        if again.value is None:
+            return Checked(None, (*saved.diagnostics, *again.diagnostics))
+        self.job = again.value
+        if self.resumed is not None:
+            self.job = replace(self.job, simulation=self.resumed.simulation)
+        return Checked(saved.value, (*saved.diagnostics, *again.diagnostics))
+
+    def _plan(self, answering: Tenant, saved: SavedPlan | None) -> tuple[Diagnostic, ...]:
+        """Make the plan; return what is wrong, and whether it is another one than the plan that was saved."""
+        now = answering.clock()
+        checked = plan(self.job, now, answering.simulated)
+        self.planned = checked.value
+        if saved is None or checked.value is None:
+            return checked.diagnostics
+        if self.resumed is not None:
+            return (*checked.diagnostics, *saved.deviations(checked.value.plan, None))
+        # The simulator stands in for the tenant that was planned for.
+        meant = plan(self.job, now) if answering.simulated else checked
+        return (
+            *checked.diagnostics,
+            *(saved.deviations(meant.value.plan, now) if meant.value is not None else ()),
+        )
+
+    def _begin(self, stack: ExitStack) -> Checked[Archive]:
+        """Make the folder of the run, or open that of the run that goes on, and keep others from it."""
+        assert self.planned is not None  # noqa: S101  # its only caller has looked
+        if self.resumed is not None:
+            begun: Checked[RunFolder] = Checked(self.resumed.folder)
+        else:
+            begun = begin(self.job, self.planned, self.run_id, self.started)
+        if begun.value is None:
+            return Checked(None, begun.diagnostics)
+        try:
+            stack.enter_context(begun.value.locked())
+            begun.value.unseal()
+            archive = begun.value.archive()
+        except BlockingIOError:
+            return Checked(None, (locked(begun.value),))
+        except OSError as error:
+            return Checked(None, (not_writable(self.job, error),))
+        self.folder, self.digests = begun.value, Digests.of(self.job)
+        return Checked(archive)
+
+    def _judged(self, settings: fetcher.Settings, on_event: Callable[[Event], None]) -> tuple[Verdict, ...]:
+        assert self.planned is not None  # noqa: S101  # its only caller has looked
+        audit = Audit(self.planned.program, self.planned.plan, self.planned.project.catalogue)
+        try:
             asyncio.run(self._read(audit, settings, on_event))
+        except KeyboardInterrupt:
+            self.interrupted = True
+        for query in self.planned.plan.queries:
+            # Only one that was interrupted has no end.
+            self.ends.setdefault(query.id, _interrupted(query, self.run_id))
         verdicts = audit.finish(self.ends.values())
-        located = tuple(_located(verdict, self.planned.project) for verdict in verdicts)
-        return self.concluded(located, problems)
+        return tuple(_located(verdict, self.planned.project) for verdict in verdicts)
+
+    def _finished(self, report: Report) -> Report:
+        """Leave the report in the folder of the run, and return it with the root digest."""
+        if self.folder is None or self.digests is None:
+            return report
+        try:
+            root = finish(self.folder, report, self.digests.made())
+        except OSError as error:
+            problems = (*report.problems, not_writable(self.job, error))
+            code, reason = gate_of(self.job).conclude(report.verdicts, problems)
+            return replace(report, problems=problems, exit_code=code, exit_reason=reason)
+        return replace(report, root_digest=root)
 
     async def _read(
         self,
@@ -147,7 +235,9 @@ class _Run:
         return fetcher.fetch(made, project.catalogue, environments, settings)
 
     def concluded(self, verdicts: tuple[Verdict, ...], problems: tuple[Diagnostic, ...]) -> Report:
-        code, reason = _gate(self.job).conclude(verdicts, problems)
+        code, reason = gate_of(self.job).conclude(verdicts, problems)
+        if self.interrupted:
+            code, reason = INTERRUPTED, f"interrupted; go on with: auditor resume {self.run_id}"
         made = self.planned.plan if self.planned else None
         report = Report(
             tool_version=__version__,
@@ -190,6 +280,18 @@ class _Run:
         return provenance(folder, environ, project.sources, asked)
 
 
+def _interrupted(query: PlannedQuery, run_id: str) -> QueryEnd:
+    return QueryEnd(
+        query=query.id,
+        failure=Failure(
+            code="evidence.interrupted",
+            reason="The run was interrupted before everything was read.",
+            help=f"Go on with it: auditor resume {run_id}",
+        ),
+        assurance=None,
+    )
+
+
 def _located(verdict: Verdict, project: Project) -> Verdict:
     """Return a verdict with the line of its check, for those that a person will look up."""
     if verdict.status <= Status.PASS or verdict.address is None:
@@ -214,7 +316,7 @@ def _variables(program: Program) -> tuple[VariableUse, ...]:
     return tuple(used[key] for key in sorted(used))
 
 
-def _gate(job: Job) -> Gate:
+def gate_of(job: Job) -> Gate:
     return Gate(fail_on=job.fail_on, soft_fail=job.soft_fail)
 
 

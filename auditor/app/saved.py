@@ -71,8 +71,12 @@ class SavedPlan:
         )
         return Checked(None if problems else again, problems)
 
-    def deviations(self, made: Plan, now: datetime) -> tuple[Diagnostic, ...]:
-        """Return why the plan can not be run: what differs from one that is *made* now, or that it is too old."""
+    def deviations(self, made: Plan, now: datetime | None) -> tuple[Diagnostic, ...]:
+        """
+        Return why the plan can not be run: what differs from one that is *made* now, or that it is too old.
+
+        Without *now* it is never too old: of a run that goes on, some of what it asks for was answered in time.
+        """
         valid_until = self.document["valid_until"]
         found = list(_differences(self.document, json.loads(json.dumps(planner.to_document(made)))))
         if found:
@@ -85,7 +89,7 @@ class SavedPlan:
                     "See whether that is meant, and make the plan again: auditor plan --out FILE",
                 ),
             )
-        if valid_until is not None and now > parse_instant(valid_until):
+        if now is not None and valid_until is not None and now > parse_instant(valid_until):
             return (
                 self._problem(
                     "plan.expired",
@@ -115,9 +119,16 @@ def _count(given: dict[str, Any]) -> Count:
 def saved_plan(job: Job) -> Checked[SavedPlan]:
     """Return the plan that a job names instead of policies; None where it names none."""
     document = _document(job.folder / job.paths[0]) if len(job.paths) == 1 else None
-    if document is None:
-        return Checked(None)
-    file = job.paths[0]
+    return Checked(None) if document is None else _plan(document, job.paths[0])
+
+
+def read_plan(path: Path, file: str) -> Checked[SavedPlan]:
+    """Return the plan that a file holds; *file* is the name that people see."""
+    document = _document(path)
+    return _plan(document, file) if document else Checked(None, (_unreadable(file, "it is no document"),))
+
+
+def _plan(document: dict[str, Any], file: str) -> Checked[SavedPlan]:
     schema = json.loads(config.shipped("schemas", "plan.schema.json").read_text("utf-8"))
     flaw = next(Draft202012Validator(schema).iter_errors(document), None)
     if flaw is not None:

@@ -31,11 +31,15 @@ class Tenant:
 
 
 @contextmanager
-def tenant(world: World | None, as_of: datetime | None, started: datetime) -> Iterator[Tenant]:
+def tenant(world: World | None, as_of: datetime | None, started: datetime, port: int = 0) -> Iterator[Tenant]:
     """
     Say who answers while the block runs: the project's environments, or a simulated world.
 
-    A simulated tenant lives at the instant *as_of*, and its time goes on from there.
+    A simulated tenant lives at the instant *as_of*, and its time goes on from there. It listens on a *port* of
+    the loopback address, a free one by itself.
+
+    Raises:
+        OSError: the port is taken.
     """
     if world is None:
         yield Tenant(clock=wall_clock)
@@ -49,7 +53,7 @@ def tenant(world: World | None, as_of: datetime | None, started: datetime) -> It
 
     settings = simulator.Settings()
     application = simulator.create_app(world, config.shipped_kinds(), settings, clock)
-    with simulator.serve(application) as running:
+    with simulator.serve(application, port) as running:
         simulated = Environment(
             name="simulated",
             id=world.environment_id,
@@ -94,6 +98,11 @@ def make_world(simulation: Simulation, now: datetime) -> Checked[World]:
 
 SERVED_ENVIRONMENT: Final = "00000000-0000-4000-8000-000000000001"
 """Identifier of the environment whose events come from a file."""
+
+
+def port_taken(error: OSError) -> Diagnostic:
+    """Return the mistake of a run that can not go on where its simulated tenant was."""
+    return _not_started(f"The simulator can not listen where it did: {error.strerror or error}")
 
 
 def _not_started(reason: str) -> Diagnostic:

@@ -81,7 +81,7 @@ class Keeper:
         Raises:
             FetchError: it can not be written.
         """
-        number = self.archive.next_number()
+        number = self.archive.next_number(self.query)
         if self.archive.folder is not None:
             try:
                 await asyncio.to_thread(self._keep, number, request, response, self.clock())

@@ -40,7 +40,7 @@ class RawPage:
 
     request: Request
     number: int
-    """Which answer of the run it is, counted from 1."""
+    """Which answer to the query it is, counted from 1."""
     document: dict[str, JSON]
     records: list[dict[str, Any]]
     count: int | None

@@ -65,7 +65,7 @@ class Response:
     clock_skew_s: float | None = None
     """By how many seconds the server's clock was ahead of ours; None where it did not tell (`Date`)."""
     number: int = 0
-    """Which answer of the run it is, counted from 1."""
+    """Which answer to the query it is, counted from 1."""
     recalled: bool = False
     """Whether it was kept from before, and is not asked for now."""
     at: datetime | None = None

@@ -311,6 +311,8 @@ class Report:
     waivers: tuple[WaiverUse, ...] = ()
     """The waivers of the checks that were judged, in the order of their file."""
     provenance: Provenance = field(default_factory=Provenance)
+    root_digest: str | None = None
+    """The SHA-256 of the manifest of the run's evidence; absent where nothing was asked, and in the evidence itself."""
 
     def count(self, status: Status) -> int:
         """Return how many verdicts have a status."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import threading
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -32,7 +32,7 @@ class Answer:
     """
     One answer that was received.
 
-    `number` counts the answers of a run from 1. `sent` is the SHA-256 of the body of the request, empty where
+    `number` counts the answers to a query from 1. `sent` is the SHA-256 of the body of the request, empty where
     it had none. `sha256` is that of the body of the answer. `stripped` tells that fields which may hold a
     secret were taken out before, and `kept` that the body is on disk.
     """
@@ -82,6 +82,9 @@ class Ended:
 
 Entry = Annotated[Answer | Cut | Restart | Ended, Field(discriminator="what")]
 
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
+"""What of a query's id does not go into the name of a folder."""
+
 _Asked = tuple[str, str, str, str]
 
 
@@ -106,7 +109,7 @@ class Archive:
     _answers: dict[_Asked, deque[Answer]] = field(init=False)
     _cuts: dict[tuple[str, str], Cut] = field(init=False, default_factory=dict)
     _restarts: set[tuple[str, str]] = field(init=False, default_factory=set)
-    _numbers: Iterator[int] = field(init=False, default_factory=lambda: count(1))
+    _numbers: Counter[str] = field(init=False, default_factory=Counter)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -125,7 +128,7 @@ class Archive:
         archive = cls(folder=folder, keeps_bodies=keeps_bodies, sealed=sealed)
         path = folder / JOURNAL
         journal = path.read_bytes() if path.exists() else b""
-        good, last = 0, 0
+        good = 0
         for line in journal.splitlines(keepends=True):
             try:
                 if not line.endswith(b"\n"):
@@ -135,10 +138,8 @@ class Archive:
                 break
             archive._take_in(entry)
             good += len(line)
-            last = max(last, entry.number if isinstance(entry, Answer) else 0)
         if good < len(journal) and not sealed:
             os.truncate(path, good)
-        archive._numbers = count(last + 1)
         for asked, answers in archive._answers.items():
             # What was refused once and answered when the run went on counts as answered; while it goes on,
             # what was refused is asked again.
@@ -150,6 +151,7 @@ class Archive:
     def _take_in(self, entry: Answer | Cut | Restart | Ended) -> None:
         match entry:
             case Answer():
+                self._numbers[entry.query] = max(self._numbers[entry.query], entry.number)
                 self._answers[entry.query, entry.method, entry.url, entry.sent].append(entry)
             case Cut():
                 self._cuts[entry.query, entry.part] = entry
@@ -188,7 +190,7 @@ class Archive:
             OSError: there is none on disk.
             ValueError: it is not the one that was received.
         """
-        path = self._path(answer.number)
+        path = self._path(answer.query, answer.number)
         if path is None or not answer.kept:
             raise ValueError("only its digest was kept")
         body = decompressed(path.read_bytes(), MAX_PAGE_BYTES)
@@ -196,9 +198,10 @@ class Archive:
             raise ValueError("its SHA-256 is another one")
         return body
 
-    def next_number(self) -> int:
-        """Return the number of the next answer."""
-        return next(self._numbers)
+    def next_number(self, query: str) -> int:
+        """Return the number of the next answer to a query."""
+        self._numbers[query] += 1
+        return self._numbers[query]
 
     def keep(
         self,
@@ -220,7 +223,7 @@ class Archive:
         Raises:
             OSError: it can not be written; nothing of it is left.
         """
-        path = self._path(number)
+        path = self._path(query, number)
         if path is None:
             return
         _, _, _, sent = _asked(query, method, url, content)
@@ -264,8 +267,11 @@ class Archive:
         """Note how a query ended."""
         self._note(Ended(end=end))
 
-    def _path(self, number: int) -> Path | None:
-        return None if self.folder is None else self.folder / PAGES / f"{number:06}.json.zst"
+    def _path(self, query: str, number: int) -> Path | None:
+        """Return where the body of an answer is: `pages/prod-activities-1/000001.json.zst`."""
+        if self.folder is None:
+            return None
+        return self.folder / PAGES / _NO_NAME.sub("-", query) / f"{number:06}.json.zst"
 
     def _note(self, entry: Answer | Cut | Restart | Ended) -> None:
         """Add a line to the journal, whole or not at all."""

@@ -38,16 +38,17 @@ class Running:
 
 
 @contextmanager
-def serve(app: Starlette) -> Iterator[Running]:
+def serve(app: Starlette, port: int = 0) -> Iterator[Running]:
     """
-    Serve an application of `create_app` on a free loopback port while the block runs.
+    Serve an application of `create_app` on a loopback port, a free one by itself, while the block runs.
 
     Afterwards every connection is closed, also those that are still waiting for an answer.
 
     Raises:
+        OSError: the port is taken.
         TimeoutError: the server did not start.
     """
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", port))
     running = _running(app, listener)
     started: Future[Callable[[], object]] = Future()
     thread = Thread(

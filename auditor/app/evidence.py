@@ -1,0 +1,242 @@
+"""What a run leaves on disk, and how one that came to no end goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from auditor import __version__, planner, runs
+from auditor.app.documents import data_folder
+from auditor.app.jobs import Job, Planned, Simulation
+from auditor.app.saved import SavedPlan, read_plan
+from auditor.model.diagnostic import Checked, Diagnostic
+from auditor.model.instant import parse_instant
+from auditor.model.plan import Plan
+from auditor.model.query import CompiledCheck
+from auditor.model.resource import Catalogue, ResourceKind
+from auditor.model.value import JSON, Value
+from auditor.model.verdict import Report
+from auditor.runs import GivenFile, RunFolder, RunRecord
+
+LATEST: Final = "latest"
+"""What the latest run is called."""
+
+PLAN, PROGRAM, REPORT, GIVEN = "plan.json", "program.json", "report.json", "given.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a run judged by: its plan, its checks without sensitive values, and its resource kinds."""
+
+    plan: Plan
+    checks: tuple[CompiledCheck, ...]
+    kinds: Mapping[str, JSON]
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The resource kinds, as they were when the run was made."""
+        return {name: ResourceKind.model_validate(kind) for name, kind in self.kinds.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """A run that goes on: its folder, its plan, and what its simulated tenant was made of, if it had one."""
+
+    folder: RunFolder
+    saved: SavedPlan
+    simulation: Simulation | None
+    world_at: datetime
+
+    @property
+    def port(self) -> int:
+        """Where its simulated tenant listened: the links of the answers that were kept lead there."""
+        if self.simulation is None:
+            return 0
+        return urlsplit(self.saved.document["environments"][0]["api_url"]).port or 0
+
+
+def runs_folder(job: Job) -> Path:
+    """Return where the folders of runs are."""
+    return data_folder(job) / "runs"
+
+
+def find_run(job: Job, name: str) -> Checked[RunFolder]:
+    """Return a run by its folder, by its id, or as `latest`."""
+    if name == LATEST:
+        known = runs.find_runs(runs_folder(job))
+        if not known:
+            return Checked(None, (_none(job),))
+        return RunFolder.open(known[-1])
+    path = job.folder / name
+    below = runs_folder(job) / name
+    return RunFolder.open(path if path.is_dir() or "/" in name or not below.is_dir() else below)
+
+
+def begin(job: Job, planned: Planned, run_id: str, started: datetime) -> Checked[RunFolder]:
+    """Make the folder of a new run, with everything that is known before it asks."""
+    record = RunRecord(
+        run_id=run_id,
+        tool_version=__version__,
+        started_at=started,
+        evidence=job.evidence,
+        inputs={
+            "as_of": job.as_of,
+            "simulation": asdict(job.simulation) if job.simulation and not job.records else None,
+        },
+    )
+    try:
+        folder = RunFolder.create(runs_folder(job), record)
+        folder.write(PLAN, json.dumps(planner.to_document(planned.plan), indent=2).encode() + b"\n")
+        folder.dump(PROGRAM, Judged, _judged(planned))
+    except OSError as error:
+        return Checked(None, (not_writable(job, error),))
+    return Checked(folder)
+
+
+def _judged(planned: Planned) -> Judged:
+    checks = tuple(replace(check, values=_public(check.values)) for check in planned.program.checks)
+    named = {query.resource for check in checks for query in check.queries.values()}
+    catalogue = planned.project.catalogue
+    others = {rule.resource for name in named if (rule := catalogue[name].for_each) is not None}
+    kinds = {name: catalogue[name].model_dump(mode="json") for name in sorted(named | others)}
+    return Judged(plan=planned.plan, checks=checks, kinds=kinds)
+
+
+def _public(values: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: replace(value, json=None) if value.sensitive else value for name, value in values.items()}
+
+
+def resumed(job: Job) -> Checked[Resumed]:
+    """Return the run that a job is to go on with, if it names one."""
+    if job.resume is None:
+        return Checked(None)
+    found = _unfinished(job) if job.resume == LATEST else find_run(job, job.resume)
+    if found.value is None:
+        return Checked(None, found.diagnostics)
+    folder = found.value
+    problem = _finished(folder)
+    if problem is not None:
+        return Checked(None, (problem,))
+    saved = read_plan(folder.path / PLAN, f"{folder.record.run_id}/{PLAN}")
+    if saved.value is None:
+        return Checked(None, saved.diagnostics)
+    simulation: Any = folder.record.inputs.get("simulation")
+    as_of: Any = folder.record.inputs.get("as_of")
+    return Checked(
+        Resumed(
+            folder=folder,
+            saved=saved.value,
+            simulation=Simulation(**simulation) if simulation else None,
+            world_at=parse_instant(as_of) if as_of else folder.record.started_at,
+        )
+    )
+
+
+def _unfinished(job: Job) -> Checked[RunFolder]:
+    """Return the latest run that did not come to a good end."""
+    for path in reversed(runs.find_runs(runs_folder(job))):
+        found = RunFolder.open(path)
+        if found.value is not None and _finished(found.value) is None:
+            return found
+    return Checked(None, (_none(job, "that could go on"),))
+
+
+def _finished(folder: RunFolder) -> Diagnostic | None:
+    """Return why a run can not go on."""
+    if not folder.is_sealed:
+        return None
+    ends = folder.archive(sealed=True).ends.values()
+    if any(not end.complete for end in ends):
+        return None
+    run = folder.record.run_id
+    return Diagnostic(
+        code="run.finished",
+        summary="Nothing is missing",
+        detail=f"The run {run} has read everything that it planned to.",
+        help=f"See its report with auditor report {run}, or start another run with auditor check.",
+        subject=run,
+    )
+
+
+@dataclass(slots=True)
+class Digests:
+    """The digests of given files, made while they are judged."""
+
+    files: tuple[GivenFile, ...]
+    _digests: list[Future[str]]
+
+    @classmethod
+    def of(cls, job: Job) -> Digests:
+        """Begin to make the digests of the files that a job gives."""
+        pool = ThreadPoolExecutor(max_workers=1)
+        pairs = [text.partition("=")[::2] for text in job.records]
+        files = tuple(GivenFile(kind=kind, file=file) for kind, file in pairs)
+        digests = [pool.submit(_digest, Path(file)) for _, file in pairs]
+        pool.shutdown(wait=False)
+        return cls(files, digests)
+
+    def made(self) -> tuple[GivenFile, ...]:
+        """Return the files with their digests; one that can not be read has none."""
+        return tuple(
+            replace(file, sha256=digest.result())
+            for file, digest in zip(self.files, self._digests, strict=True)
+        )
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def finish(folder: RunFolder, report: Report, given: Iterable[GivenFile] = ()) -> str:
+    """
+    Write the report into the folder of its run, seal it, and return the root digest.
+
+    Raises:
+        OSError: it can not be written.
+    """
+    folder.dump(GIVEN, tuple[GivenFile, ...], tuple(given))
+    folder.dump(REPORT, Report, report)
+    return folder.seal()
+
+
+def not_writable(job: Job, error: OSError) -> Diagnostic:
+    """Return the mistake of a data folder in which a run can leave nothing."""
+    return Diagnostic(
+        code="run.not-written",
+        summary="Evidence not written",
+        detail=f"What a run leaves can not be written to {runs_folder(job)}: {error.strerror or error}.",
+        help="Set AUDITOR_DATA_DIR to a folder that can be written to and has room.",
+        subject=str(runs_folder(job)),
+    )
+
+
+def locked(folder: RunFolder) -> Diagnostic:
+    """Return the mistake of going on with a run that is going on already."""
+    return Diagnostic(
+        code="run.locked",
+        summary="Run in use",
+        detail=f"The run {folder.record.run_id} is going on already.",
+        help="Wait for it to end, or end it.",
+        subject=folder.record.run_id,
+    )
+
+
+def _none(job: Job, what: str = "") -> Diagnostic:
+    return Diagnostic(
+        code="run.none",
+        summary="No run",
+        detail=f"There is no run{f' {what}' if what else ''} below {runs_folder(job)}.",
+        help="Start one with auditor check, or set AUDITOR_DATA_DIR to where runs are.",
+        subject=str(runs_folder(job)),
+    )

@@ -1,0 +1,296 @@
+"""`auditor replay` and `auditor report`: what earlier runs left, judged again or shown again."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from auditor import __version__, config, fetcher, runs
+from auditor.app.clock import wall_clock
+from auditor.app.documents import targets, write_reports
+from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, find_run
+from auditor.app.jobs import Job, validate
+from auditor.app.run import gate_of
+from auditor.app.saved import read_plan
+from auditor.evaluator import Audit
+from auditor.model.diagnostic import Checked, Diagnostic, Level
+from auditor.model.environment import Environment
+from auditor.model.evidence import Page, QueryEnd
+from auditor.model.query import CompiledCheck, Program
+from auditor.model.verdict import Report, Status, Verdict
+from auditor.runs import GivenFile, RunFolder
+
+_SHOWN: Final = 5
+"""Differences that are told one by one."""
+
+
+def replay(job: Job, run: str) -> Checked[Report]:
+    """
+    Judge what a run received again, offline, and write the reports that are asked for.
+
+    Result: the report of the run with the verdicts that were found now; a verdict that is another one than the
+    run's is a mistake in it. None where the run can not be judged again.
+    """
+    opened = _sealed(job, run)
+    if opened.value is None:
+        return Checked(None, opened.diagnostics)
+    folder = opened.value
+    try:
+        replaying = _Replay(
+            job=job,
+            folder=folder,
+            judged=folder.load(PROGRAM, Judged),
+            recorded=folder.load(REPORT, Report),
+            given=folder.load(GIVEN, tuple[GivenFile, ...]),
+        )
+    except (OSError, ValueError) as error:
+        return Checked(None, (_problem(folder, "run.unreadable", "Not a run", f"{error}"),))
+    problems = tuple(replaying.obstacles())
+    if problems:
+        return Checked(None, problems)
+    return _written(job, replaying.report())
+
+
+def report(job: Job, run: str) -> Checked[Report]:
+    """Return the report of a run as it was, and write it in the formats that are asked for."""
+    opened = _sealed(job, run)
+    if opened.value is None:
+        return Checked(None, opened.diagnostics)
+    folder = opened.value
+    try:
+        recorded = folder.load(REPORT, Report)
+    except (OSError, ValueError) as error:
+        return Checked(None, (_problem(folder, "run.unreadable", "Not a run", f"{error}"),))
+    return _written(job, replace(recorded, root_digest=folder.root_digest))
+
+
+def _written(job: Job, found: Report) -> Checked[Report]:
+    paths = targets(job)
+    problems = (*paths.diagnostics, *write_reports(found, paths.value or (), job, is_latest=False))
+    return Checked(None if any(p.level is Level.ERROR for p in problems) else found, problems)
+
+
+def _sealed(job: Job, run: str) -> Checked[RunFolder]:
+    """Return a run that came to its end and is as it was left."""
+    found = find_run(job, run)
+    if found.value is None:
+        return found
+    folder = found.value
+    if not folder.is_sealed:
+        detail = f"The run {folder.record.run_id} came to no end."
+        problem = _problem(
+            folder,
+            "run.unfinished",
+            "No end",
+            detail,
+            f"Go on with it: auditor resume {folder.record.run_id}",
+        )
+        return Checked(None, (problem,))
+    changed = runs.verify(folder.path)
+    if changed:
+        told = "; ".join(map(str, changed[:_SHOWN]))
+        detail = f"The run {folder.record.run_id} is not as it was left: {told}."
+        help = f"See all of it: auditor verify {folder.record.run_id}"
+        return Checked(None, (_problem(folder, "run.changed", "Evidence was changed", detail, help),))
+    return Checked(folder)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Replay:
+    """One run on its way to being judged again."""
+
+    job: Job
+    folder: RunFolder
+    judged: Judged
+    recorded: Report
+    given: tuple[GivenFile, ...]
+    _ends: dict[str, QueryEnd] = field(init=False, default_factory=dict)
+
+    def obstacles(self) -> Iterable[Diagnostic]:
+        """Yield what keeps the run from being judged again."""
+        if self.folder.record.evidence != "full":
+            yield _problem(
+                self.folder,
+                "replay.no-pages",
+                "Nothing to judge again",
+                f"The run was made with --evidence {self.folder.record.evidence}, and kept no pages.",
+                f"See what it found: auditor report {self.folder.record.run_id}",
+            )
+        for given in self.given:
+            try:
+                with Path(given.file).open("rb") as stream:
+                    same = hashlib.file_digest(stream, "sha256").hexdigest() == given.sha256
+            except OSError as error:
+                same, why = False, error.strerror or str(error)
+            else:
+                why = "it is another file than the one that was judged"
+            if not same:
+                yield _problem(
+                    self.folder,
+                    "replay.records-changed",
+                    "Other records",
+                    f"The run judged the records of {given.file}: {why}.",
+                    "Put the file back, or run auditor check on the new one.",
+                )
+
+    def report(self) -> Report:
+        """Judge the run again."""
+        checks = tuple(check for check in self.judged.checks if not _is_sensitive(check))
+        catalogue = self.judged.catalogue
+        program = Program(checks=checks, environments=(), digest=self.judged.plan.policy_digest)
+        names = {check.name for check in checks}
+        queries = tuple(
+            replace(query, uses=tuple(use for use in query.uses if use.check in names))
+            for query in self.judged.plan.queries
+        )
+        audit = Audit(program, replace(self.judged.plan, queries=queries), catalogue)
+        asyncio.run(self._read(audit))
+        found = {verdict.name: verdict for verdict in audit.finish(self._ends.values())}
+        verdicts = tuple(self._verdict(before, found) for before in self.recorded.verdicts)
+        problems = (
+            *self.recorded.problems,
+            *self._deviations(verdicts),
+            *self._policies_changed(),
+        )
+        code, reason = gate_of(self.job).conclude(verdicts, problems)
+        return replace(
+            self.recorded,
+            finished_at=wall_clock(),
+            verdicts=verdicts,
+            asked=tuple(
+                replace(asked, end=self._ends.get(asked.query.id, asked.end)) for asked in self.recorded.asked
+            ),
+            problems=problems,
+            exit_code=code,
+            exit_reason=reason,
+            root_digest=self.folder.root_digest,
+        )
+
+    async def _read(self, audit: Audit) -> None:
+        recorded = {asked.query.id: asked.end for asked in self.recorded.asked if asked.end is not None}
+        async with aclosing(self._events()) as events:
+            async for event in events:
+                if isinstance(event, Page):
+                    audit.add(event)
+                else:
+                    self._ends[event.query] = _as_recorded(event, recorded.get(event.query))
+        for query, end in recorded.items():
+            self._ends.setdefault(query, end)
+
+    def _events(self) -> AsyncGenerator[Page | QueryEnd]:
+        plan, catalogue = self.judged.plan, self.judged.catalogue
+        if self.given:
+            read = config.read_records([f"{given.kind}={given.file}" for given in self.given], catalogue)
+            return fetcher.given(plan, catalogue, read.value or {})
+        environments = {
+            planned.name: Environment(name=planned.name, id=planned.id, api_url=planned.api_url)
+            for planned in plan.environments
+        }
+        settings = fetcher.Settings(
+            clock=lambda: self.recorded.finished_at,
+            user_agent=f"auditor/{__version__}",
+            archive=self.folder.archive(sealed=True),
+        )
+        return fetcher.fetch(plan, catalogue, environments, settings)
+
+    def _verdict(self, before: Verdict, found: Mapping[str, Verdict]) -> Verdict:
+        """Return the verdict of a check as it was found now, with what only the run could know."""
+        now = found.get(before.name)
+        if now is not None:
+            return replace(now, location=before.location, elapsed_s=before.elapsed_s)
+        return replace(
+            before,
+            status=Status.ERROR,
+            code="replay.sensitive",
+            reason="The check rests on a sensitive value, and no run keeps any.",
+            help="Judge it by a run: auditor check",
+            outcomes=(),
+            exceptions=0,
+        )
+
+    def _deviations(self, verdicts: Iterable[Verdict]) -> Iterable[Diagnostic]:
+        before = {verdict.name: verdict for verdict in self.recorded.verdicts}
+        for verdict in verdicts:
+            was = before[verdict.name]
+            if verdict.code != "replay.sensitive" and _essence(verdict) != _essence(was):
+                yield _problem(
+                    self.folder,
+                    "replay.differs",
+                    "Another verdict",
+                    f"{verdict.name} was {was.status.word} ({was.code}, {was.exceptions} exceptions) and is "
+                    f"{verdict.status.word} ({verdict.code}, {verdict.exceptions} exceptions) now.",
+                    f"The run was made by auditor {self.recorded.tool_version}, this is {__version__}; "
+                    "if that is the same, please report it.",
+                )
+
+    def _policies_changed(self) -> Iterable[Diagnostic]:
+        """Yield a warning where the policies at hand are others than those that the run was judged by."""
+        saved = read_plan(self.folder.path / PLAN, PLAN)
+        again = saved.value.job(self.job) if saved.value is not None else Checked(None)
+        if again.value is None:
+            return
+        compiled = validate(again.value)
+        if any(problem.code == "project.not-found" for problem in compiled.diagnostics):
+            return
+        now = compiled.value.program.digest if compiled.value is not None else None
+        if now == self.judged.plan.policy_digest:
+            return
+        how = f"are {now}" if now else "have mistakes"
+        yield _problem(
+            self.folder,
+            "replay.policies-changed",
+            "Policies have changed",
+            f"The run was judged by policies {self.judged.plan.policy_digest}; those at hand {how}. It was "
+            "judged again by its own.",
+            "To judge by those at hand, run auditor check.",
+            Level.WARNING,
+        )
+
+
+def _as_recorded(end: QueryEnd, was: QueryEnd | None) -> QueryEnd:
+    """Return the end of a query that was read again, with what it took, and the failure that it had."""
+    if was is None:
+        return end
+    return replace(
+        end,
+        failure=was.failure or end.failure,
+        assurance=None if was.failure else end.assurance,
+        requests=was.requests,
+        retries=was.retries,
+        waited_s=was.waited_s,
+        elapsed_s=was.elapsed_s,
+        correlation_ids=was.correlation_ids,
+        warnings=was.warnings,
+    )
+
+
+def _is_sensitive(check: CompiledCheck) -> bool:
+    return any(value.sensitive for value in check.values.values())
+
+
+def _essence(verdict: Verdict) -> tuple[object, ...]:
+    """Return what makes a verdict the same one."""
+    return (
+        verdict.status,
+        verdict.code,
+        verdict.population,
+        verdict.exceptions,
+        verdict.undecided,
+        tuple(
+            (outcome.status, outcome.code, outcome.observed, tuple(v.fingerprint for v in outcome.violations))
+            for outcome in verdict.outcomes
+        ),
+    )
+
+
+def _problem(
+    folder: RunFolder, code: str, summary: str, detail: str, help: str = "", level: Level = Level.ERROR
+) -> Diagnostic:
+    return Diagnostic(
+        code=code, summary=summary, detail=detail, help=help, subject=folder.record.run_id, level=level
+    )
