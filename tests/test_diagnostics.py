@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import json
 import re
+import signal
 import socket
 import ssl
 import threading
@@ -58,6 +61,11 @@ def test_a_code_is_told_with_what_to_do(
             monkeypatch.setenv(name, value)
         for name, value in case.get("patch", {}).items():
             replace(name, value, monkeypatch)
+        for earlier in case.get("before", ()):
+            auditor(*earlier)
+        for pattern, content in case.get("later", {}).items():
+            for path in tmp_path.glob(pattern):
+                write_file(path, content)
         ran = auditor(*words)
         told = told_as_json(auditor(*words, "--json")) if words[0] in {"check", "validate"} else None
     check_text(case, ran)
@@ -180,8 +188,10 @@ def write_file(path: Path, content: Any) -> None:
         case int(size):
             with path.open("wb") as stream:
                 stream.truncate(size)
-        case {"folder": _}:
+        case {"folder": True}:
             path.mkdir()
+        case {"folder": False}:
+            path.unlink()
         case {"link": target}:
             path.symlink_to(target)
         case {"kind": kind, **more}:
@@ -260,10 +270,18 @@ def replace(name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(name, lambda *_, **__: result)
         case {"checked": value}:
             monkeypatch.setattr(name, lambda *_, **__: Checked(value))
-        case {"raises": text}:
+        case {"interrupts": True}:
+
+            async def interrupting(*_: Any, **__: Any) -> None:
+                signal.raise_signal(signal.SIGINT)
+                await asyncio.sleep(60)
+
+            monkeypatch.setattr(name, interrupting)
+        case {"raises": text, **more}:
+            kind = getattr(builtins, more.get("kind", "ZeroDivisionError"))
 
             def broken(*_: Any, **__: Any) -> None:
-                raise ZeroDivisionError(text)
+                raise kind(text)
 
             monkeypatch.setattr(name, broken)
         case _ if owner == "auditor.fetcher.Settings":

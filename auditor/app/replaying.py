@@ -21,6 +21,7 @@ from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.environment import Environment
 from auditor.model.evidence import Page, QueryEnd
+from auditor.model.plan import Plan
 from auditor.model.query import CompiledCheck, Program
 from auditor.model.verdict import Report, Status, Verdict
 from auditor.runs import GivenFile, RunFolder
@@ -144,12 +145,13 @@ class _Replay:
         catalogue = self.judged.catalogue
         program = Program(checks=checks, environments=(), digest=self.judged.plan.policy_digest)
         names = {check.name for check in checks}
-        queries = tuple(
+        queries = (
             replace(query, uses=tuple(use for use in query.uses if use.check in names))
             for query in self.judged.plan.queries
         )
-        audit = Audit(program, replace(self.judged.plan, queries=queries), catalogue)
-        asyncio.run(self._read(audit))
+        plan = replace(self.judged.plan, queries=tuple(query for query in queries if query.uses))
+        audit = Audit(program, plan, catalogue)
+        asyncio.run(self._read(plan, audit))
         found = {verdict.name: verdict for verdict in audit.finish(self._ends.values())}
         verdicts = tuple(self._verdict(before, found) for before in self.recorded.verdicts)
         problems = (
@@ -171,9 +173,9 @@ class _Replay:
             root_digest=self.folder.root_digest,
         )
 
-    async def _read(self, audit: Audit) -> None:
+    async def _read(self, plan: Plan, audit: Audit) -> None:
         recorded = {asked.query.id: asked.end for asked in self.recorded.asked if asked.end is not None}
-        async with aclosing(self._events()) as events:
+        async with aclosing(self._events(plan)) as events:
             async for event in events:
                 if isinstance(event, Page):
                     audit.add(event)
@@ -182,8 +184,8 @@ class _Replay:
         for query, end in recorded.items():
             self._ends.setdefault(query, end)
 
-    def _events(self) -> AsyncGenerator[Page | QueryEnd]:
-        plan, catalogue = self.judged.plan, self.judged.catalogue
+    def _events(self, plan: Plan) -> AsyncGenerator[Page | QueryEnd]:
+        catalogue = self.judged.catalogue
         if self.given:
             read = config.read_records([f"{given.kind}={given.file}" for given in self.given], catalogue)
             return fetcher.given(plan, catalogue, read.value or {})

@@ -317,6 +317,7 @@ def _variables(program: Program) -> tuple[VariableUse, ...]:
 
 
 def gate_of(job: Job) -> Gate:
+    """Return the gate that a job asks for."""
     return Gate(fail_on=job.fail_on, soft_fail=job.soft_fail)
 
 

@@ -57,7 +57,7 @@ class Part:
     @property
     def name(self) -> str:
         """What the part is known by among those of its query, in this run and when it goes on."""
-        named = [self.filter, str(self.window), self.holder]
+        named = [self.filter, str(self.window), self.holder, self.depth]
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:32]
 
     def note(self, instants: Iterable[datetime | None]) -> None:
