@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import stamina
+import zstandard
 from jsonschema import Draft202012Validator
 
 from auditor import __version__, app, cli
@@ -518,12 +519,14 @@ def test_a_report_path_that_is_a_folder_loses_nothing_else(auditor, policy, monk
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_data_folder_that_can_not_be_written_is_a_warning(auditor, policy, monkeypatch, tmp_path):
+def test_where_no_evidence_can_be_left_nothing_is_asked(auditor, policy, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "file" / "below"))
     ran = auditor("check", policy(), "--simulate", "--events", "300")
-    assert ran.code == 0
-    assert "Warning: Report not written" in ran.out
+    assert ran.code == 1
+    assert "Evidence not written [run.not-written]" in ran.out
+    assert "AUDITOR_DATA_DIR" in ran.out
+    assert "0 requests" in ran.out
 
 
 def test_excluded_checks_are_skipped_with_their_reason(auditor, project):
@@ -564,6 +567,16 @@ def test_the_later_of_var_and_var_file_wins(auditor, project):
     assert cap("--var-file", "cap.yaml", "--var", "pingone-activity.license_cap=222") == (222, "--var")
 
 
+def written(path: Path) -> str:
+    """Return what a file holds, also a compressed one; nothing for a folder."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        if path.suffix == ".zst":
+            return zstandard.ZstdDecompressor().stream_reader(file).read().decode()
+        return file.read().decode()
+
+
 def test_a_sensitive_variable_is_in_no_output(auditor, policy, monkeypatch, tmp_path):
     monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("AUDITOR_VAR_who", CANARY)
@@ -581,9 +594,7 @@ def test_a_sensitive_variable_is_in_no_output(auditor, policy, monkeypatch, tmp_
         ran = auditor(*words)
         assert ran.code == 0, ran
         everything += ran.out + ran.err
-    everything += "".join(
-        file.read_text(encoding="utf-8") for file in tmp_path.rglob("*.*") if file.is_file()
-    )
+    everything += "".join(map(written, tmp_path.rglob("*.*")))
     assert CANARY not in everything
     assert "${var.who}" in everything
 
