@@ -301,11 +301,9 @@ def _as_of(
     if job.as_of is not None:
         return instant_of(job)
     if given is None:
-        return Checked(now)
-    newest = max(instants(given, catalogue), default=None)
         # A plan is written with milliseconds; one that is made again from it must be the same.
         return Checked(now.replace(microsecond=now.microsecond // 1_000 * 1_000))
-    newest = max(_instants(given, catalogue), default=None)
+    newest = max(instants(given, catalogue), default=None)
     return Checked(newest + timedelta(milliseconds=1) if newest else now)
 
 
