@@ -86,7 +86,7 @@ def open_all(browser: webdriver.Chrome) -> None:
 
 OVERFLOWING = """
 return [...document.querySelectorAll("body *")]
-  .filter((each) => !each.closest(".scroll") && !each.matches("a.skip"))
+  .filter((each) => !each.closest(".scroll") && !each.matches(".jump"))
   .filter((each) => each.getBoundingClientRect().right > innerWidth + 1)
   .map((each) => each.outerHTML.slice(0, 200));
 """
@@ -219,6 +219,22 @@ def test_at_night_the_page_is_dark(show):
 
     assert min(ground("light")) > 200
     assert max(ground("dark")) < 60
+
+
+@pytest.mark.parametrize("media", ["screen", "print"])
+def test_nothing_that_is_told_of_a_skipped_or_waived_check_is_hidden(show, media):
+    """Each way to end has a colour, and none of them a place beside the page."""
+    skipped, waived = PAGES["skips"].verdicts[0], PAGES["waivers"].verdicts
+    browser = show(report(skipped, *waived, failed(), verdict()), media=media)
+    open_all(browser)
+    told = ".figures > div, #list .badge, a.check, h1"
+    beside = [
+        each
+        for each in browser.find_elements(By.CSS_SELECTOR, told)
+        if each.rect["x"] < 0 or not each.is_displayed()
+    ]
+    assert beside == []
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".figures > div")) == 8
 
 
 def test_on_paper_everything_is_open_and_what_is_for_the_screen_is_gone(show):
