@@ -880,6 +880,32 @@ def init(folder: str) -> int:
 
 
 @main.command()
+@_policies
+@click.option(
+    "--records", metavar="KIND=FILE", multiple=True, required=True, help="Records to learn from; repeatable."
+)
+@click.option(
+    "--as-of", metavar="INSTANT", help="Instant that windows count from (default: the newest record)."
+)
+@_json
+def suggest(as_json: bool, **options: Any) -> int:
+    """
+    Suggest values of variables from what a tenant shows.
+
+    Nothing is changed and every value is commented out: what is printed can become auditor.vars.yaml once somebody
+    has decided on each value.
+    """
+    from auditor import app
+
+    checked = app.suggest(_job(**options))
+    if checked.value is None:
+        _mistakes(checked.diagnostics)
+    _show_problems(checked.diagnostics)
+    _out(app.suggestions_text(checked.value, options["records"], as_json=as_json))
+    return 0
+
+
+@main.command()
 @click.argument("name", required=False)
 @_json
 def schema(name: str | None, as_json: bool) -> int:

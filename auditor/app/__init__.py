@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from auditor.app.run import check
     from auditor.app.scaffold import init
     from auditor.app.simulation import SimulatorJob, faults, simulate
+    from auditor.app.suggesting import suggest
     from auditor.app.testing import TestJob, test, test_documents
     from auditor.app.verifying import verify
     from auditor.app.views import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         roles_text,
         schema,
         schema_names,
+        suggestions_text,
         waiver_changes_text,
         waivers_text,
     )
@@ -80,6 +82,8 @@ __all__ = [
     "schema",
     "schema_names",
     "simulate",
+    "suggest",
+    "suggestions_text",
     "test",
     "test_documents",
     "valid",
@@ -123,6 +127,8 @@ _HOMES = {
     "schema": "views",
     "schema_names": "views",
     "simulate": "simulation",
+    "suggest": "suggesting",
+    "suggestions_text": "views",
     "test": "testing",
     "test_documents": "testing",
     "valid": "jobs",

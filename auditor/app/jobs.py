@@ -101,7 +101,7 @@ def valid(job: Job) -> Checked[config.Validated]:
 
     No verdict rests on that: what is planned or checked is always loaded and compiled.
     """
-    request = _request(job, choose=False)
+    request = to_load(job, choose=False)
     if (known := config.recall(request)) is not None:
         return Checked(known)
     checked = validate(job, digests=False)
@@ -117,7 +117,8 @@ def valid(job: Job) -> Checked[config.Validated]:
     return Checked(found, checked.diagnostics)
 
 
-def _request(job: Job, *, choose: bool) -> config.Request:
+def to_load(job: Job, *, choose: bool) -> config.Request:
+    """Return what a job asks to be loaded; *choose* demands that one of several environments is named."""
     allowed = job.environ.get("AUDITOR_ALLOW_HOSTS", "").replace(",", " ").split()
     return config.Request(
         folder=job.folder,
@@ -143,7 +144,7 @@ def validate(
     """
     from auditor import compiler
 
-    loaded = config.load_readable(_request(job, choose=choose))
+    loaded = config.load_readable(to_load(job, choose=choose))
     project = loaded.value
     if project is None:
         return Checked(None, loaded.diagnostics)

@@ -16,9 +16,11 @@ from auditor.reporter import graph as graph_view
 from auditor.reporter import plan as plan_view
 from auditor.reporter import roles as roles_view
 from auditor.reporter import schema as schema_view
+from auditor.reporter import suggestions as suggestions_view
 from auditor.reporter import waivers as waivers_view
 from auditor.reporter.diagnostics_json import plain
 from auditor.reporter.explanation import Explanation
+from auditor.reporter.suggestions import Suggestion
 
 
 def formats() -> tuple[str, ...]:
@@ -83,6 +85,15 @@ def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:
             "diagnostics": found,
         }
     )
+
+
+def suggestions_text(
+    suggestions: Sequence[Suggestion], records: Sequence[str], *, as_json: bool = False
+) -> str:
+    """Return suggested values as a file of variables, all commented out, or as JSON text."""
+    if as_json:
+        return _json(suggestions_view.document(suggestions, records=records))
+    return suggestions_view.render(suggestions, records=records)
 
 
 DOCUMENTS: Final = (
