@@ -862,33 +862,52 @@ def test_policies(
     return report.exit_code
 
 
+_from_run = click.option(
+    "--from-run", metavar="RUN", help="Learn from what a run received: its id, its folder, or latest."
+)
+
+
 @main.command()
 @click.argument("folder", default=".", metavar="[FOLDER]")
-def init(folder: str) -> int:
-    """Write a project that runs at once against the simulator."""
+@_from_run
+def init(folder: str, from_run: str | None) -> int:
+    """
+    Write a project that runs at once against the simulator.
+
+    With --from-run its variables are those that the run suggests, which hold once somebody has decided on them.
+    """
     from auditor import app
 
+    changed = {}
+    if from_run is not None:
+        options = {**_NO_POLICIES, "chdir": ".", "paths": ("pack:pingone-activity",)}
+        suggested = app.suggest(_job(**options), from_run=from_run)
+        if suggested.value is None:
+            _mistakes(suggested.diagnostics)
+        changed["auditor.vars.yaml"] = app.suggestions_text(suggested.value, (f"run {from_run}",))
     try:
-        written = app.init(Path(folder))
+        written = app.init(Path(folder), changed)
     except OSError as error:
         raise click.ClickException(f"{error.filename or folder}: {error.strerror or error}") from None
     for name in written:
         _out(f"wrote {Path(folder) / name}\n")
     go = "" if folder == "." else f"cd {folder} && "
-    _out(f"\nNext: {go}auditor check --simulate\n")
+    step = (
+        "auditor check --simulate" if from_run is None else "decide in auditor.vars.yaml, then auditor check"
+    )
+    _out(f"\nNext: {go}{step}\n")
     return 0
 
 
 @main.command()
 @_policies
-@click.option(
-    "--records", metavar="KIND=FILE", multiple=True, required=True, help="Records to learn from; repeatable."
-)
+@click.option("--records", metavar="KIND=FILE", multiple=True, help="Records to learn from; repeatable.")
+@_from_run
 @click.option(
     "--as-of", metavar="INSTANT", help="Instant that windows count from (default: the newest record)."
 )
 @_json
-def suggest(as_json: bool, **options: Any) -> int:
+def suggest(as_json: bool, from_run: str | None, **options: Any) -> int:
     """
     Suggest values of variables from what a tenant shows.
 
@@ -897,11 +916,14 @@ def suggest(as_json: bool, **options: Any) -> int:
     """
     from auditor import app
 
-    checked = app.suggest(_job(**options))
+    if bool(options["records"]) is (from_run is not None):
+        raise click.UsageError("Give either --records KIND=FILE or --from-run RUN.")
+    checked = app.suggest(_job(**options), from_run=from_run)
     if checked.value is None:
         _mistakes(checked.diagnostics)
     _show_problems(checked.diagnostics)
-    _out(app.suggestions_text(checked.value, options["records"], as_json=as_json))
+    source = options["records"] if from_run is None else (f"run {from_run}",)
+    _out(app.suggestions_text(checked.value, source, as_json=as_json))
     return 0
 
 

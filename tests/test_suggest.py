@@ -225,3 +225,65 @@ def test_the_shipped_packs_suggest_whoever_acted(auditor, tmp_path):
     found = {each["variable"]: each for each in json.loads(out)["suggestions"]}
     assert [each["value"] for each in found["admin_clients"]["seen"]] == ["admin"]
     assert found["license_cap"]["seen"] == []
+
+
+# From what a run received
+
+
+@pytest.fixture
+def run_folder(auditor, tmp_path: Path) -> Path:
+    """Return the folder of a run on the simulator."""
+    auditor("check", "pack:pingone-activity", "--simulate", "--events", "600", *AS_OF,
+            "--var", "admin_clients=[]", "--var", "license_cap=1000")  # fmt: skip
+    (found,) = (tmp_path / "data" / "runs").iterdir()
+    return found
+
+
+def test_a_run_suggests_what_its_records_suggest(auditor, run_folder):
+    told = [
+        auditor("suggest", "pack:pingone-activity", "--from-run", run, "--json")
+        for run in ("latest", run_folder.name, str(run_folder))
+    ]
+    assert {code for code, _, _ in told} == {0}
+    _, out, _ = told[0]
+    found = {each["variable"]: each for each in json.loads(out)["suggestions"]}
+    seen = {each["value"]: each for each in found["admin_clients"]["seen"]}
+    assert {"adminui", "common-services-test"} <= seen.keys()
+    assert found["license_cap"]["present"] is None
+    assert found["license_cap"]["seen"][0]["value"] > 1
+
+
+def test_a_project_from_a_run_holds_its_suggestions_and_is_valid_once_they_are_taken(
+    auditor, run_folder, tmp_path
+):
+    code, out, said = auditor("init", "mine", "--from-run", str(run_folder))
+    assert code == 0, said
+    assert "decide in auditor.vars.yaml" in out
+    variables = tmp_path / "mine" / "auditor.vars.yaml"
+    code, _, said = auditor("validate", "--chdir", "mine")
+    assert code == 1
+    assert "variable.not-given" in said
+    variables.write_text(_taken(variables.read_text("utf-8")), encoding="utf-8")
+    assert auditor("validate", "--chdir", "mine")[0] == 0
+    again = ("check", "--chdir", "mine", "--simulate", "--events", "600", *AS_OF, "--json")
+    verdicts = {each["check"]: each for each in json.loads(auditor(*again)[1])["verdicts"]}
+    assert verdicts["secrets-read-by-security-administrators"]["status"] == "pass"
+    assert verdicts["no-organization-admin-grants"]["status"] == "fail"  # no variable could allow that
+    fitting = {
+        each["identity"] for each in verdicts["app-deletion-by-admin-clients"]["outcomes"][0]["violations"]
+    }
+    assert len(fitting) == 1  # deleted by something that is no client
+
+
+@pytest.mark.parametrize("words", [("suggest", "policy.yaml"), ("init", "mine")])
+def test_a_run_that_is_none_suggests_nothing(auditor, words, tmp_path):
+    code, out, said = auditor(*words, "--from-run", "nothing")
+    assert (code, out) == (1, "")
+    assert "run.unreadable" in said
+    assert not (tmp_path / "mine").exists()
+
+
+def test_records_and_a_run_are_not_given_together(auditor):
+    code, _, said = auditor("suggest", *RECORDS, "--from-run", "latest")
+    assert code == 1
+    assert "either --records KIND=FILE or --from-run RUN" in said

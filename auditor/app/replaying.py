@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from auditor.model.environment import Environment
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.plan import Plan
 from auditor.model.query import CompiledCheck, Program
+from auditor.model.value import JSON
 from auditor.model.verdict import Report, Status, Verdict
 from auditor.runs import GivenFile, RunFolder
 
@@ -37,6 +40,30 @@ def replay(job: Job, run: str) -> Checked[Report]:
     Result: the report of the run with the verdicts that were found now; a verdict that is another one than the
     run's is a mistake in it. None where the run can not be judged again.
     """
+    opened = _opened(job, run)
+    if opened.value is None:
+        return Checked(None, opened.diagnostics)
+    return _written(job, opened.value.report())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What a run received: records by environment and resource kind, each once, and the instant of its plan."""
+
+    as_of: datetime
+    records: Mapping[str, Mapping[str, tuple[JSON, ...]]]
+
+
+def received(job: Job, run: str) -> Checked[Received]:
+    """Return the records that a run received, offline; None where it kept none, or is not as it was left."""
+    opened = _opened(job, run)
+    if opened.value is None:
+        return Checked(None, opened.diagnostics)
+    return Checked(opened.value.received())
+
+
+def _opened(job: Job, run: str) -> Checked[_Replay]:
+    """Return a run that can be judged again."""
     opened = _sealed(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
@@ -52,9 +79,7 @@ def replay(job: Job, run: str) -> Checked[Report]:
     except (OSError, ValueError) as error:
         return Checked(None, (_problem(folder, "run.unreadable", "Not a run", f"{error}"),))
     problems = tuple(replaying.obstacles())
-    if problems:
-        return Checked(None, problems)
-    return _written(job, replaying.report())
+    return Checked(None if problems else replaying, problems)
 
 
 def report(job: Job, run: str) -> Checked[Report]:
@@ -171,6 +196,31 @@ class _Replay:
             exit_code=code,
             exit_reason=reason,
             root_digest=self.folder.root_digest,
+        )
+
+    def received(self) -> Received:
+        """Return the records of all queries, those of several queries once."""
+        plan = self.judged.plan
+        queries = {query.id: query for query in plan.queries}
+        found: dict[str, dict[str, dict[str, JSON]]] = {}
+
+        async def read() -> None:
+            async with aclosing(self._events(plan)) as events:
+                async for event in events:
+                    if isinstance(event, Page) and event.query in queries:
+                        query = queries[event.query]
+                        records = found.setdefault(query.environment, {}).setdefault(query.resource, {})
+                        records.update(
+                            (json.dumps(record, sort_keys=True), record) for record in event.records
+                        )
+
+        asyncio.run(read())
+        return Received(
+            as_of=plan.as_of,
+            records={
+                environment: {kind: tuple(records.values()) for kind, records in kinds.items()}
+                for environment, kinds in found.items()
+            },
         )
 
     async def _read(self, plan: Plan, audit: Audit) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -11,9 +12,9 @@ from auditor.app.documents import write
 _HIDDEN = {"gitignore": ".gitignore"}
 
 
-def init(folder: Path) -> tuple[str, ...]:
+def init(folder: Path, changed: Mapping[str, str] | None = None) -> tuple[str, ...]:
     """
-    Write a project into a folder, which is made if it is not there.
+    Write a project into a folder, which is made if it is not there; *changed* are files with another text.
 
     Result: the names of the files written, from the folder. Nothing that exists is touched.
 
@@ -21,7 +22,7 @@ def init(folder: Path) -> tuple[str, ...]:
         FileExistsError: one of the files is there already; nothing was written.
         OSError: the folder can not be written to.
     """
-    found = dict(_files(files("auditor.app").joinpath("template"), ""))
+    found = dict(_files(files("auditor.app").joinpath("template"), "")) | dict(changed or {})
     for name in found:
         if (folder / name).exists():
             raise FileExistsError(17, "it exists already, and nothing was written", str(folder / name))

@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 
 from auditor import config, jmes, scim
 from auditor.app.jobs import Job, Planned, plan, to_load
+from auditor.app.replaying import received
 from auditor.jmes.tree import And, Call, Comparison, Field, Literal, Node, Or, transform
 from auditor.model.diagnostic import Checked
-from auditor.model.instant import parse_instant
+from auditor.model.instant import format_instant, parse_instant
 from auditor.model.plan import PlannedQuery, Use, belongs
 from auditor.model.policy import Variable
 from auditor.model.query import CompiledCheck, CompiledExpectation
@@ -32,9 +33,11 @@ _UNGIVEN: Final[Mapping[str, str]] = {
 """What stands for a variable that has to be given and is not, by type: as little as can be."""
 
 
-def suggest(job: Job, now: datetime | None = None) -> Checked[tuple[Suggestion, ...]]:
+def suggest(
+    job: Job, *, from_run: str | None = None, now: datetime | None = None
+) -> Checked[tuple[Suggestion, ...]]:
     """
-    Return what the records of a job suggest for the variables of its packs.
+    Return what the records of a job, or those that a run received, suggest for the variables of the job's packs.
 
     A value is suggested where a check of the form `every` fails on a record, and would not if a variable that
     the expression compares a path with (`contains(${var.x}, PATH)`, `PATH <= ${var.x}`) allowed what the record
@@ -44,12 +47,28 @@ def suggest(job: Job, now: datetime | None = None) -> Checked[tuple[Suggestion, 
     """
     ungiven = _ungiven(job)
     variables = tuple(("--var", f"{pack}.{name}={text}") for (pack, name), text in ungiven.items())
-    planned = plan(replace(job, variables=(*variables, *job.variables)), now)
+    job = replace(job, variables=(*variables, *job.variables))
+    planned = plan(job, now) if from_run is None else _planned_with(job, from_run)
     if planned.value is None or planned.value.given is None:
         return Checked(None, planned.diagnostics)
     found = _Search(planned.value)
     found.search()
     return Checked(tuple(found.suggestions(ungiven)), planned.diagnostics)
+
+
+def _planned_with(job: Job, run: str) -> Checked[Planned]:
+    """Return the plan of a job as of the instant of a run, with the records that the run received."""
+    opened = received(job, run)
+    if opened.value is None:
+        return Checked(None, opened.diagnostics)
+    planned = plan(replace(job, as_of=format_instant(opened.value.as_of)))
+    if planned.value is None:
+        return Checked(None, planned.diagnostics)
+    # A run of policies without a project names its environment otherwise than a project does.
+    of_run = opened.value.records
+    name = planned.value.plan.environments[0].name
+    records = of_run.get(name) or next(iter(of_run.values()), {})
+    return Checked(replace(planned.value, given=records), planned.diagnostics)
 
 
 def _ungiven(job: Job) -> dict[tuple[str, str], str]:

@@ -115,7 +115,7 @@ def _suggestion(suggestion: Suggestion) -> Iterator[str]:
         )
     if suggestion.beside:
         yield from _comment(
-            f"For some of the records {' and '.join(suggestion.beside)} have to allow theirs too."
+            f"For some of the records, {' and '.join(suggestion.beside)} must allow a value as well."
         )
     if not suggestion.is_list:
         (seen,) = suggestion.seen
