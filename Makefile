@@ -39,8 +39,8 @@ unit: $(READY) ## tests with branch coverage
 
 browser: ## a Chromium for the tests of the HTML report, where Debian's packages have one
 	@command -v chromedriver >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
-		export DEBIAN_FRONTEND=noninteractive && timeout 300 apt-get update -qq >/dev/null 2>&1 && \
-		timeout 300 apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null 2>&1; } || \
+		export DEBIAN_FRONTEND=noninteractive && timeout 120 apt-get update -qq >/dev/null 2>&1 && \
+		timeout 120 apt-get install -y -qq --no-install-recommends chromium chromium-driver >/dev/null 2>&1; } || \
 		echo "No Chromium could be installed: the tests of the HTML report in a browser are skipped."
 
 thorough: $(READY) ## the tests with four times as many examples of every law
