@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from auditor.model.evidence import Failure
 from auditor.model.instant import Window
 from auditor.model.plan import Coverage, PlannedEnvironment
 from auditor.model.provenance import CIJob, Provenance
@@ -20,7 +21,21 @@ from auditor.model.verdict import (
     VariableUse,
     Verdict,
 )
-from tests.reports import DAY, NOW, SAMPLES, asked, end, failed, outcome, report, verdict, violation
+from auditor.model.waiver import WaiverUse
+from tests.reports import (
+    DAY,
+    HOSTILE,
+    NOW,
+    SAMPLES,
+    asked,
+    end,
+    everywhere,
+    failed,
+    outcome,
+    report,
+    verdict,
+    violation,
+)
 
 PROD: Final = PlannedEnvironment(
     name="prod",
@@ -124,8 +139,49 @@ def _small() -> Report:
             clients={"prod": "c1e2"},
         ),
         waivers=SAMPLES["waivers"].waivers,
+        root_digest="sha256:5588c791b28bd3df8ff1dbd92fec090f02c638815c0e84040889686829872ee3",
         exit_code=1,
         exit_reason="2 checks could not be decided",
+    )  # fmt: skip
+
+
+def everywhere_on_the_page(text: str) -> Report:
+    """Return a report that has *text* also where only the page shows it."""
+    plain = everywhere(text)
+    (failure,) = plain.verdicts
+    (one,) = failure.outcomes
+    (found,) = one.violations
+    series = Series(path=text, points=((NOW, 1), (NOW + timedelta(days=1), 2)))
+    failure = replace(
+        failure,
+        help=text,
+        code=text,
+        blind_spots=text,
+        bound={text: text},
+        tags=(text,),
+        examined=tuple(replace(each, name=text, resource=text, window=text, series=(series,))
+                       for each in failure.examined),
+        outcomes=(replace(one, thresholds=(Threshold(path=text, operator="<", value=1),), waived_by=text,
+                          violations=(replace(found, page=text, values={text: text}, waived_by=text),)),),
+    )  # fmt: skip
+    view = FrameworkView(framework=text, title=text, scope=text, period_days=7,
+                         criteria=(Criterion(id=text, title=text, status=None),))  # fmt: skip
+    waiver = replace(
+        SAMPLES["waivers"].waivers[0].waiver,
+        name=text, check=text, environments=(text,), reason=text, approved_by=text, ticket=text,
+        where=text, records=(text,),
+    )  # fmt: skip
+    refused = end(failure=Failure(code=text, reason=text, help=text), assurance=None)
+    return replace(
+        plain,
+        verdicts=(failure, replace(failure, environment=f"{text} too", status=Status.ERROR, undecided=1)),
+        asked=(*plain.asked, asked(refused, environment=text, path=text, parameters={text: text},
+                                   further_filters=(text,), coverage=Coverage(covered=False, note=text))),
+        environments=(replace(PROD, name=text, id=text, region=text, api_url=text), replace(PROD, name=f"{text} too")),
+        frameworks=(view,),
+        waivers=(WaiverUse(waiver=waiver, state="active"),),
+        provenance=Provenance(commit=text, ci=CIJob(system=text, name=text, run=text, url=text), clients={text: text}),
+        root_digest=text,
     )  # fmt: skip
 
 
@@ -144,6 +200,7 @@ PAGES: Final = {
     "counts": report(counts(tuple(range(12)), left_out=3), counts((0, 0)), counts((-1.5, 10**30, 2.25))),
     "only-skips": report(*(replace(each, status=Status.SKIP) for each in (verdict(), failed()))),
     "not-begun": report(verdict(Status.ERROR), asked=(asked(None, window=None, coverage=None),)),
+    "everywhere": everywhere_on_the_page(HOSTILE),
     "old": report(_once(datetime(1999, 12, 31, 23, 59, tzinfo=UTC))),
     "without-requests": report(_once(NOW), asked=()),
 }  # fmt: skip

@@ -21,8 +21,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from auditor.reporter import render
-from tests.html_reports import PAGES
-from tests.reports import everywhere, failed, report, verdict
+from tests.html_reports import PAGES, everywhere_on_the_page
+from tests.reports import failed, report, verdict
 
 CHROMIUM = os.environ.get("AUDITOR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -185,7 +185,7 @@ def test_the_keyboard_reaches_everything(show):
     ],
 )
 def test_a_script_in_the_name_of_a_user_stays_text(show, text):
-    browser = show(everywhere(text))
+    browser = show(everywhere_on_the_page(text))
     open_all(browser)
     assert text in browser.find_element(By.ID, "check-1").text
     assert browser.execute_script(

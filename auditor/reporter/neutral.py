@@ -10,6 +10,8 @@ import orjson
 
 from auditor.model.value import JSON
 
+_PLANE_ENDS: Final = "".join(rf"\U{plane:04x}fffe\U{plane:04x}ffff" for plane in range(1, 17))
+
 # Written as code points, so that this file itself holds none of them.
 _HOSTILE: Final = re.compile(
     "["
@@ -18,6 +20,7 @@ _HOSTILE: Final = re.compile(
     r"\u200b\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # text that does not show
     r"\u2028\u2029"  # line ends that only some readers know
     r"\ud800-\udfff\ufffe\uffff"  # what UTF-8 or XML 1.0 (section 2.2, Char) can not hold
+    rf"\ufdd0-\ufdef{_PLANE_ENDS}"  # noncharacters (Unicode, section 23.7), which HTML does not take
     "]"
 )
 
