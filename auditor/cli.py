@@ -854,7 +854,9 @@ def test_policies(
     written = app.test_documents(report, (*reports, *(["json=-"] if as_json else [])), Path())
     if written.errors:
         _mistakes(written.diagnostics)
-    (_out if written.value is None else _err)(tests.render(report, **_look(err=written.value is not None)))
+    is_document = written.value is not None
+    if report.results:
+        (_err if is_document else _out)(tests.render(report, **_look(err=is_document)))
     if written.value is not None:
         _out(written.value)
     _show_problems(report.problems)

@@ -104,7 +104,7 @@ def valid(job: Job) -> Checked[config.Validated]:
     request = to_load(job, choose=False)
     if (known := config.recall(request)) is not None:
         return Checked(known)
-    checked = validate(job, digests=False)
+    checked = validate(job, digests=False, tests=True)
     if checked.value is None:
         return Checked(None, checked.diagnostics)
     checks = checked.value.program.checks
@@ -134,20 +134,30 @@ def to_load(job: Job, *, choose: bool) -> config.Request:
 
 
 def validate(
-    job: Job, *, choose: bool = False, tenant: Environment | None = None, digests: bool = True
+    job: Job,
+    *,
+    choose: bool = False,
+    tenant: Environment | None = None,
+    digests: bool = True,
+    tests: bool = False,
 ) -> Checked[Prepared]:
     """
     Check everything that can be checked offline: every mistake of every file, in one call.
 
     *choose* demands that one of several environments is named; *tenant* answers in place of every one. Without
-    *digests* the program is only good for being valid.
+    *digests* the program is only good for being valid. With *tests*, the tests of the policies are checked too.
     """
     from auditor import compiler
 
-    loaded = config.load_readable(to_load(job, choose=choose))
+    request = to_load(job, choose=choose)
+    loaded = config.load_readable(request)
     project = loaded.value
     if project is None:
         return Checked(None, loaded.diagnostics)
+    suite = config.load_tests(request, project, reads_records=False) if tests else None
+    if suite is not None and suite.value is not None:
+        project = replace(project, sources={**suite.value.sources, **project.sources})
+        loaded = Checked(project, (*loaded.diagnostics, *suite.diagnostics))
     if tenant is not None:
         instead = tuple(replace(tenant, name=environment.name) for environment in project.environments)
         project = replace(project, environments=instead)

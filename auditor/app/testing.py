@@ -243,7 +243,12 @@ class _Run:
             own_resources=self.suite.own_resources,
         )
         made = planner.plan(
-            program, self.suite.catalogue, as_of=ready.as_of, tool_version=__version__, given=True
+            program,
+            self.suite.catalogue,
+            as_of=ready.as_of,
+            tool_version=__version__,
+            merge=False,
+            given=True,
         )
         audit = Audit(program, made, self.suite.catalogue)
         ends = _answered(made, audit, self.suite.catalogue, ready.case.records)
@@ -253,7 +258,7 @@ class _Run:
     # What the tests show
 
     def coverage(self) -> tuple[CheckCoverage, ...]:
-        """Return what the tests that ran show of each check."""
+        """Return what the tests that ran show of each check, also of those that have none."""
         return tuple(
             CheckCoverage(
                 policy=tested.policy,
@@ -264,6 +269,7 @@ class _Run:
                 conditions=tested.seen.conditions(),
             )
             for tested in self._checks.values()
+            if tested.ready or not self.job.filter
         )
 
     def mutation(self) -> Mutation:

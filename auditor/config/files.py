@@ -68,7 +68,7 @@ def policy_files(path: Path, file: str, root: Path) -> Checked[tuple[Path, ...]]
     if not is_folder(path):
         problem = _unfit(path, file)
         return Checked(None, (problem,)) if problem else Checked((path,))
-    checked = _files_in(path, file, root, _is_policy)
+    checked = _files_in(path, file, root, is_policy)
     if not checked.value and not checked.diagnostics:
         detail = f'The folder "{file}" holds no policy file (*.yaml).'
         none = _problem("file.no-policies", file, detail, help="Add one, or name another folder.")
@@ -102,7 +102,8 @@ def tested(name: str) -> tuple[str, ...]:
     return tuple(f"{name.removesuffix(end)}{suffix}" for suffix in _SUFFIXES)
 
 
-def _is_policy(name: str) -> bool:
+def is_policy(name: str) -> bool:
+    """Return whether a file of this name, in a folder of policies, is one."""
     return name.endswith(_SUFFIXES) and not name.endswith(_OTHER_DOCUMENTS)
 
 

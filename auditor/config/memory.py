@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from auditor.config.files import PACKAGE, exists, is_inside, policy_files, read_text, shipped
+from auditor.config.files import PACKAGE, exists, is_inside, policy_files, read_text, shipped, test_files
 from auditor.config.request import (
     AUTOMATIC_FILES,
     PACK_PREFIX,
@@ -191,6 +191,7 @@ def _paths(request: Request, policies: Iterable[str], resources: Iterable[str]) 
         if found.value is None or found.diagnostics:
             raise _DifferentError
         yield from found.value
+        yield from test_files(path, name, path if request.paths else folder).value or ()
 
 
 def _own(path: Path, folder: Path) -> Path:

@@ -11,7 +11,18 @@ from typing import Final
 
 from auditor.config import packs, variables
 from auditor.config.catalogue import catalogue, own_kinds
-from auditor.config.files import exists, is_folder, is_inside, is_test, outside, shipped, test_files, tested
+from auditor.config.files import (
+    exists,
+    is_folder,
+    is_inside,
+    is_policy,
+    is_test,
+    outside,
+    shipped,
+    test_files,
+    tested,
+)
+from auditor.config.privacy import hushed
 from auditor.config.project import located, project_file
 from auditor.config.records import read_records
 from auditor.config.request import PACK_PREFIX, PROJECT_FILE, Reading, Request
@@ -20,7 +31,7 @@ from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.instant import parse_instant
 from auditor.model.policy import Check, PolicyFile, Query
 from auditor.model.policy_test import PolicyTest, PolicyTestFile, TestCase, TestedPolicy, TestSuite
-from auditor.model.project import LoadedPack, ProjectFile
+from auditor.model.project import LoadedPack, Project, ProjectFile
 from auditor.model.resource import Catalogue, without
 from auditor.model.source import Address
 from auditor.model.value import JSON, Values
@@ -31,14 +42,17 @@ ENVIRONMENT: Final = "test"
 _VARIABLE: Final = re.compile(r"\$\{var\.(\w+)\}")
 
 
-def load_tests(request: Request, *, reads_records: bool = True) -> Checked[TestSuite]:
+def load_tests(
+    request: Request, project: Project | None = None, *, reads_records: bool = True
+) -> Checked[TestSuite]:
     """
     Read the tests that a request names: of a folder, a policy, a file of tests, or a shipped pack.
 
     Without names, those of the project's own policies, or of the folder where there is no project. A test knows
     nothing of a project but its resource kinds: variables have the values that the test gives them, or their
     defaults. Result: the tests that are sound, with every mistake of the others; None where what all of them
-    rest on has mistakes. Records that are files are read only with *reads_records*.
+    rest on has mistakes. Records that are files are read only with *reads_records*. With a *project* that has been
+    loaded, its policies are not read again, and shipped packs are taken to be tested.
     """
     reading = Reading(request.folder, request.texts)
     if not request.paths and not exists(request.folder / PROJECT_FILE):
@@ -46,24 +60,47 @@ def load_tests(request: Request, *, reads_records: bool = True) -> Checked[TestS
     document, is_sound = project_file(request, reading)
     if not is_sound:
         return Checked(None, located(reading.problems, reading.texts))
-    kinds = own_kinds(document.resources if document else (), reading)
     places = list(_places(document, request, reading))
-    named = tuple(dict.fromkeys(place.policies for place in places)) if request.paths else ()
-    found = packs.read(document, replace(request, paths=named), reading)
-    if kinds is None:
-        return Checked(None, located(reading.problems, reading.texts))
-    suite = _Suite(reading, found, catalogue(kinds), reads_records=reads_records)
+    if project is None:
+        own = own_kinds(document.resources if document else (), reading)
+        named = tuple(dict.fromkeys(place.policies for place in places)) if request.paths else ()
+        found = packs.read(document, replace(request, paths=named), reading)
+        if own is None:
+            return Checked(None, located(reading.problems, reading.texts))
+        kinds, own_resources = catalogue(own), frozenset(own)
+    else:
+        places = [place for place in places if not place.policies.startswith(PACK_PREFIX)]
+        found = packs.Packs(loaded=list(project.packs), broken=_unread(project, document))
+        kinds, own_resources = project.catalogue, project.own_resources
+    suite = _Suite(reading, found, kinds, reads_records=reads_records)
     for place in places:
         suite.add(place)
     made = TestSuite(
         cases=tuple(suite.cases),
         policies=tuple(suite.policies.values()),
-        catalogue=suite.catalogue,
-        own_resources=frozenset(kinds),
+        catalogue=kinds,
+        own_resources=own_resources,
         accept_values=dict(document.accept_values) if document else {},
         sources=reading.texts,
     )
-    return Checked(made, located(reading.problems, reading.texts))
+    is_public = not found.broken and not any(_has_sensitive(pack) for pack in found.loaded)
+    told = located(reading.problems, reading.texts)
+    files = {file for place in places for _, file in place.tests}
+    return Checked(
+        made,
+        tuple(hushed(each, reading.texts, variable_files=files, all_public=is_public) for each in told),
+    )
+
+
+def _unread(project: Project, document: ProjectFile | None) -> set[str | None]:
+    """Return the mark of a policy file that could not be read, if there may be one among what was read."""
+    known = {file for pack in project.packs for file in pack.files}
+    known |= set(document.resources) if document else set()
+    return {None for file in project.sources if is_policy(Path(file).name) and file not in known}
+
+
+def _has_sensitive(pack: LoadedPack) -> bool:
+    return any(variable.sensitive for file in pack.files.values() for variable in file.variables.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
