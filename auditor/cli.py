@@ -212,6 +212,20 @@ _selection = _shared(
     ),
 )
 
+_waiving = _shared(
+    click.option(
+        "--no-waivers",
+        "waivers",
+        flag_value=False,
+        default=True,
+        type=bool,
+        help="Judge as if nothing were waived.",
+    ),
+    click.option(
+        "--strict-waivers", is_flag=True, help="Exit 2 also for waivers that are expired or unused."
+    ),
+)
+
 _simulated = _shared(
     click.option("--seed", default=1, show_default=True, help="Seed of the simulated tenant."),
     click.option("--events", default=5_000, show_default=True, help="Events of its last 30 days."),
@@ -568,6 +582,7 @@ _reporting = _shared(
     help="Go on with a run that came to no good end, the latest by itself.",
 )
 @_watched
+@_waiving
 @_reporting
 def check(simulate: bool, seed: int, events: int, activities: str | None, **options: Any) -> int:
     """
@@ -590,6 +605,7 @@ def check(simulate: bool, seed: int, events: int, activities: str | None, **opti
 @click.option("--allow-host", "allow_hosts", metavar="HOST", multiple=True, help="Host beside PingOne's.")
 @_reading
 @_watched
+@_waiving
 @_reporting
 def resume(run: str, **options: Any) -> int:
     """
@@ -610,6 +626,7 @@ _RUN: Final = _shared(
 
 @main.command()
 @_RUN
+@_waiving
 @_reporting
 def replay(as_json: bool, run: str, **options: Any) -> int:
     """

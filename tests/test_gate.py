@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 from xml.etree import ElementTree as ET
@@ -123,6 +124,164 @@ def test_a_saved_plan_runs_with_its_own_selection(auditor: Run):  # noqa: F811  
     assert [one["check"] for one in again["verdicts"] if one["status"] != "skip"] == ["slight"]
     refused = auditor("check", "plan.json", "--simulate", "--tag", "weekly")
     assert (refused.code, "[plan.fixed]" in refused.out) == (1, True)
+
+
+# --- waivers -------------------------------------------------------------------------------------------
+
+TODAY = datetime.now(UTC).date()  # noqa: TID251  # waivers are judged by the wall clock
+
+
+def waive(project: Path, starts: int, expires: int, *more: str, **changes: str) -> None:
+    """Write one waiver of the failure of `slight`, from and until so many days after today."""
+    given = {
+        "kind": "exception",
+        "check": "pack/slight",
+        "environments": "[prod]",
+        "reason": "migration",
+        "approved_by": "ciso",
+        "ticket": "SEC-1",
+        "starts": str(TODAY + timedelta(days=starts)),
+        "expires": str(TODAY + timedelta(days=expires)),
+        **changes,
+    }
+    lines = [f"    {key}: {value}" for key, value in given.items()]
+    (project / "waivers.yaml").write_text(
+        "\n".join(["version: 1", "waivers:", "  one:", *lines, *more, ""]), "utf-8"
+    )
+
+
+SLIGHT = ("--check", "slight")
+
+
+def test_a_waived_failure_gates_like_a_pass_and_shows_the_verdict_beneath(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    waive(project, -5, 0)
+    ran = check(auditor, *SLIGHT, "--json", "--strict-waivers")
+    report = json.loads(ran.out)
+    (found,) = (one for one in report["verdicts"] if one["check"] == "slight")
+    assert (ran.code, report["exit_reason"]) == (0, "every check passed, was waived or was skipped")
+    assert (found["status"], found["code"], found["is_waived"], found["waived"]) == (
+        "fail",
+        "policy.violation",
+        True,
+        1,
+    )
+    assert [one["waived_by"] for one in found["outcomes"][0]["violations"]] == ["one"]
+    assert [(use["waiver"]["name"], use["state"], use["matched"]) for use in report["waivers"]] == [
+        ("one", "active", 1)
+    ]
+    assert report["waivers_as_of"] == str(TODAY)
+    schema = json.loads((ROOT / "schemas" / "report.schema.json").read_text("utf-8"))
+    Draft202012Validator(schema).validate(report)
+    assert "1 failed (1 waived)" in ran.err
+    junit = check(auditor, *SLIGHT, "--report", "junit=-").out
+    assert "Waived until" in junit
+    assert "underlying verdict: fail" in junit
+
+
+def test_without_waivers_the_raw_posture_is_shown(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    waive(project, -5, 5)
+    ran = check(auditor, *SLIGHT, "--json", "--no-waivers")
+    report = json.loads(ran.out)
+    assert (ran.code, report["waivers"], report["waivers_as_of"]) == (2, [], None)
+    assert not any(one["is_waived"] or one["waived"] for one in report["verdicts"])
+
+
+@pytest.mark.parametrize(
+    ("starts", "expires", "strict", "code", "reason"),
+    [
+        (-5, -1, False, 2, "1 check failed at or above --fail-on low"),
+        (-5, -1, True, 2, "1 check failed at or above --fail-on low, 1 expired waiver with --strict-waivers"),
+        (1, 5, True, 2, "1 check failed at or above --fail-on low"),
+        (-5, 5, True, 0, "every check passed, was waived or was skipped"),
+    ],
+)
+def test_a_live_run_judges_days_by_the_clock_whatever_the_window(
+    starts: int,
+    expires: int,
+    strict: bool,  # noqa: FBT001  # a column of the table
+    code: int,
+    reason: str,
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    """A waiver that has expired does not come back with a window of the days when it held."""
+    waive(project, starts, expires)
+    then = f"{TODAY + timedelta(days=starts)}T12:00:00Z"
+    words = ("--strict-waivers",) if strict else ()
+    ran = check(auditor, *SLIGHT, "--as-of", then, "--json", *words)
+    assert (ran.code, json.loads(ran.out)["exit_reason"]) == (code, reason)
+
+
+def test_expired_and_unused_waivers_are_reported_and_with_strict_waivers_stop_the_pipeline(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    waive(project, -5, 5, check="pack/fine")
+    ran = check(auditor, "--check", "fine")
+    assert (ran.code, "unused" in ran.out) == (0, True)
+    ran = check(auditor, "--check", "fine", "--strict-waivers")
+    assert (ran.code, "1 unused waiver with --strict-waivers (exit 2)" in ran.err) == (2, True)
+    assert check(auditor, "--check", "fine", "--strict-waivers", "--soft-fail").code == 0
+    waive(project, -5, -1, check="pack/fine")
+    assert (
+        "1 expired waiver with --strict-waivers (exit 2)"
+        in check(auditor, "--check", "fine", "--strict-waivers").err
+    )
+    # Of what is not judged, nothing is said.
+    assert (
+        check(auditor, "--check", "grave", "--strict-waivers", "--fail-on", "critical", "--soft-fail").code
+        == 0
+    )
+
+
+def test_what_is_undecided_or_incomplete_is_never_waived(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    waive(project, -5, 5, check="pack/open")
+    ran = check(auditor, "--check", "open", "--json")
+    report = json.loads(ran.out)
+    assert (ran.code, report["summary"]["errors"], report["summary"]["waived"]) == (1, 1, 0)
+
+
+def test_a_simulated_tenant_has_its_own_time(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    """So the same words give the same verdicts on any day."""
+    then = TODAY - timedelta(days=400)
+    waive(project, -401, -399, check="pack/grave")
+    policy = POLICY.replace("{from: 2026-11-01, to: 2026-11-20}", "2d")
+    (project / "policies" / "pack.yaml").write_text(policy, "utf-8")
+    words = ("--simulate", "--events", "300", "--as-of", f"{then}T12:00:00Z", "--check", "grave")
+    ran = auditor("check", *words, "--json")
+    assert (ran.code, json.loads(ran.out)["waivers_as_of"]) == (0, str(then))
+
+
+def test_a_replay_judges_days_by_those_of_the_run(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    waive(project, -5, 0)
+    assert check(auditor, *SLIGHT).code == 0
+    later = datetime.now(UTC) + timedelta(days=400)  # noqa: TID251  # long after the waiver has expired
+    for module in ("run", "replaying", "simulation", "jobs"):
+        monkeypatch.setattr(f"auditor.app.{module}.wall_clock", lambda: later)
+    ran = auditor("replay", "--json", "--strict-waivers")
+    report = json.loads(ran.out)
+    assert (ran.code, report["waivers_as_of"], report["summary"]["waived"]) == (0, str(TODAY), 1)
+    # Also where the file has changed since.
+    (project / "waivers.yaml").unlink()
+    assert json.loads(auditor("replay", "--json").out)["summary"]["waived"] == 1
+    assert auditor("replay", "--no-waivers").code == 2
+    assert check(auditor, *SLIGHT).code == 2
 
 
 # --- the gate as a function ----------------------------------------------------------------------------

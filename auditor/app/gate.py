@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,14 +46,16 @@ class Gate:
         return (2, found) if found else (0, self._pass(verdicts))
 
     def _findings(self, verdicts: Sequence[Verdict], waivers: Sequence[WaiverUse]) -> Sequence[str]:
-        found = []
-        if grave := sum(self._stops(verdict) for verdict in verdicts):
-            found.append(f"{_number(grave, 'check')} failed at or above --fail-on {self.fail_on}")
-        for state in ("expired", "unused") if self.strict_waivers else ():
-            if count := sum(use.state == state for use in waivers):
-                are = "is" if count == 1 else "are"
-                found.append(f"{_number(count, 'waiver')} {are} {state}, and --strict-waivers is given")
-        return found
+        grave = sum(self._stops(verdict) for verdict in verdicts)
+        stale = Counter(use.state for use in waivers) if self.strict_waivers else Counter()
+        return [
+            *([f"{_number(grave, 'check')} failed at or above --fail-on {self.fail_on}"] if grave else ()),
+            *(
+                f"{_number(stale[state], f'{state} waiver')} with --strict-waivers"
+                for state in ("expired", "unused")
+                if stale[state]
+            ),
+        ]
 
     def _stops(self, verdict: Verdict) -> bool:
         """Tell whether a verdict failed in something grave that no waiver covers."""

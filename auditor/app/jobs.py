@@ -73,6 +73,9 @@ class Job:
     controls: Sequence[str] = ()
     fail_on: Severity = "low"
     soft_fail: bool = False
+    waivers: bool = True
+    """Whether waivers are applied."""
+    strict_waivers: bool = False
     concealed: Concealed = field(default_factory=Concealed)
     """What nothing that the job says may show; it grows while the job is done."""
 

@@ -168,14 +168,20 @@ class _Replay:
         """Judge the run again."""
         checks = tuple(check for check in self.judged.checks if not _is_sensitive(check))
         catalogue = self.judged.catalogue
-        program = Program(checks=checks, environments=(), digest=self.judged.plan.policy_digest)
+        program = Program(
+            checks=checks,
+            environments=(),
+            digest=self.judged.plan.policy_digest,
+            waivers=tuple(use.waiver for use in self.recorded.waivers),
+        )
         names = {check.name for check in checks}
         queries = (
             replace(query, uses=tuple(use for use in query.uses if use.check in names))
             for query in self.judged.plan.queries
         )
         plan = replace(self.judged.plan, queries=tuple(query for query in queries if query.uses))
-        audit = Audit(program, plan, catalogue)
+        day = self.recorded.waivers_as_of if self.job.waivers else None
+        audit = Audit(program, plan, catalogue, day=day)
         asyncio.run(self._read(plan, audit))
         found = {verdict.name: verdict for verdict in audit.finish(self._ends.values())}
         verdicts = tuple(self._verdict(before, found) for before in self.recorded.verdicts)
@@ -184,7 +190,8 @@ class _Replay:
             *self._deviations(verdicts),
             *self._policies_changed(),
         )
-        code, reason = gate_of(self.job).conclude(verdicts, problems)
+        waivers = audit.uses(verdicts)
+        code, reason = gate_of(self.job).conclude(verdicts, problems, waivers)
         return replace(
             self.recorded,
             finished_at=wall_clock(),
@@ -196,6 +203,8 @@ class _Replay:
             exit_code=code,
             exit_reason=reason,
             root_digest=self.folder.root_digest,
+            waivers=waivers,
+            waivers_as_of=day,
         )
 
     def received(self) -> Received:

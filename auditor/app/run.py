@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from auditor import __version__, config, fetcher, scim
@@ -30,6 +30,7 @@ from auditor.model.project import Project
 from auditor.model.provenance import Provenance
 from auditor.model.query import Program
 from auditor.model.verdict import Asked, Report, Status, VariableUse, Verdict
+from auditor.model.waiver import WaiverUse
 from auditor.runs import Archive, RunFolder
 
 INTERRUPTED: Final = 130
@@ -87,6 +88,8 @@ class _Run:
     digests: Digests | None = None
     ends: dict[str, QueryEnd] = field(default_factory=dict)
     interrupted: bool = False
+    day: date | None = None
+    waivers: tuple[WaiverUse, ...] = ()
 
     def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Event], None]) -> Report:
         rates, bound = _rates(self.job), _max_duration(self.job)
@@ -189,7 +192,9 @@ class _Run:
 
     def _judged(self, settings: fetcher.Settings, on_event: Callable[[Event], None]) -> tuple[Verdict, ...]:
         assert self.planned is not None  # noqa: S101  # its only caller has looked
-        audit = Audit(self.planned.program, self.planned.plan, self.planned.project.catalogue)
+        # By the clock, whatever --as-of says: no window makes a waiver hold that has expired.
+        self.day = settings.clock().date() if self.job.waivers else None
+        audit = Audit(self.planned.program, self.planned.plan, self.planned.project.catalogue, day=self.day)
         try:
             asyncio.run(self._read(audit, settings, on_event))
         except KeyboardInterrupt:
@@ -198,6 +203,7 @@ class _Run:
             # Only one that was interrupted has no end.
             self.ends.setdefault(query.id, _interrupted(query, self.run_id))
         verdicts = audit.finish(self.ends.values())
+        self.waivers = audit.uses(verdicts)
         return tuple(_located(verdict, self.planned.project) for verdict in verdicts)
 
     def _finished(self, report: Report) -> Report:
@@ -235,7 +241,7 @@ class _Run:
         return fetcher.fetch(made, project.catalogue, environments, settings)
 
     def concluded(self, verdicts: tuple[Verdict, ...], problems: tuple[Diagnostic, ...]) -> Report:
-        code, reason = gate_of(self.job).conclude(verdicts, problems)
+        code, reason = gate_of(self.job).conclude(verdicts, problems, self.waivers)
         if self.interrupted:
             code, reason = INTERRUPTED, f"interrupted; go on with: auditor resume {self.run_id}"
         made = self.planned.plan if self.planned else None
@@ -268,6 +274,8 @@ class _Run:
             given=tuple(self.job.records),
             simulated=self.job.simulation is not None and not self.job.records,
             provenance=self._provenance(),
+            waivers=self.waivers,
+            waivers_as_of=self.day,
         )
         return with_views(report, self.planned.project.frameworks) if self.planned else report
 
@@ -318,7 +326,7 @@ def _variables(program: Program) -> tuple[VariableUse, ...]:
 
 def gate_of(job: Job) -> Gate:
     """Return the gate that a job asks for."""
-    return Gate(fail_on=job.fail_on, soft_fail=job.soft_fail)
+    return Gate(fail_on=job.fail_on, strict_waivers=job.strict_waivers, soft_fail=job.soft_fail)
 
 
 def _max_duration(job: Job) -> Checked[float]:

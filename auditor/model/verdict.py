@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import IntEnum
 from typing import Final
 
@@ -310,6 +310,8 @@ class Report:
     """Whether the tenant was the built-in simulator."""
     waivers: tuple[WaiverUse, ...] = ()
     """The waivers of the checks that were judged, in the order of their file."""
+    waivers_as_of: date | None = None
+    """The day (UTC) that they were judged by; absent where they were not applied."""
     provenance: Provenance = field(default_factory=Provenance)
     root_digest: str | None = None
     """The SHA-256 of the manifest of the run's evidence; absent where nothing was asked, and in the evidence itself."""
