@@ -35,7 +35,8 @@ def render(report: Report, *, width: int, color: bool, **_options: object) -> st
     """
     Write a report for a terminal of *width* cells.
 
-    Shape: where the records come from, if not from PingOne; per environment and pack each check with status
+    Shape: where the records come from, if not from PingOne; of several environments which check ended how in
+    which; per environment and pack each check with status
     word, severity, id, what was examined and title, beneath it why it did not pass; the queries; the
     variables; the problems; one line that sums up and gives the exit code. Without *color* there is no
     escape sequence.
@@ -46,6 +47,7 @@ def render(report: Report, *, width: int, color: bool, **_options: object) -> st
     page.put(wording.run_line(report), "dim")
     if wording.nothing_selected(report):
         page.section(wording.NOTHING_SELECTED)
+    _put_matrix(page, report)
     reasons: set[tuple[str, str]] = set()
     for verdicts in wording.groups(report):
         page.section(wording.heading(verdicts[0]))
@@ -109,6 +111,35 @@ def _put_verdict(page: Page, report: Report, verdict: Verdict, reasons: set[tupl
     else:
         page.facts(wording.facts(report, verdict, violations=VIOLATIONS))
     reasons.add(why)
+
+
+def _put_matrix(page: Page, report: Report) -> None:
+    """Write check by environment: as a table where it fits, else the environments of each check below it."""
+    environments, rows = wording.matrix(report)
+    if not rows:
+        return
+    page.section("Checks by environment")
+    names = [one_line(name) for name in environments]
+    room = [max(cell_len(name), *(cell_len(row.cells[i]) for row in rows)) for i, name in enumerate(names)]
+    longest = max(cell_len(one_line(f"{row.pack}/{row.check}")) for row in rows)
+    is_table = 2 + longest + sum(2 + cells for cells in room) <= page.width
+    if is_table:
+        page.put(_columns(names, room), "dim", head=" " * (2 + longest))
+    for row in rows:
+        name = one_line(f"{row.pack}/{row.check}")
+        if is_table:
+            padding = " " * (longest - cell_len(name))
+            page.put(_columns(row.cells, room), _STATUS_STYLES[row.status], head=f"  {name}{padding}")
+        else:
+            page.put(name, head="  ")
+            told = " · ".join(f"{where} {cell}" for where, cell in zip(names, row.cells, strict=True))
+            page.put(told, _STATUS_STYLES[row.status], head="      ")
+
+
+def _columns(cells: Iterable[str], room: Iterable[int]) -> str:
+    return "".join(
+        f"  {cell}{' ' * (width - cell_len(cell))}" for cell, width in zip(cells, room, strict=True)
+    ).rstrip()
 
 
 def _put_view(page: Page, view: FrameworkView) -> None:

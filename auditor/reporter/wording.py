@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.instant import format_instant, parse_instant
@@ -108,6 +108,41 @@ def run_line(report: Report) -> str:
     """Return `run 20261121T090000Z-5f2c · as of 2026-11-21T09:00:00.000Z · auditor 0.1.0`."""
     as_of = f" · as of {format_instant(report.as_of)}" if report.as_of else ""
     return one_line(f"run {report.run_id}{as_of} · auditor {report.tool_version}")
+
+
+class MatrixRow(NamedTuple):
+    """A check in every environment of a report: `FAIL 2` with the number of exceptions, `-` where it was not judged."""
+
+    pack: str
+    check: str
+    cells: tuple[str, ...]
+    status: Status
+
+
+def matrix(report: Report) -> tuple[tuple[str, ...], list[MatrixRow]]:
+    """Return the environments of a report, and a row for each check; none of one environment, which needs no table."""
+    found: dict[tuple[str, str], dict[str, Verdict]] = {}
+    for verdict in report.verdicts:
+        found.setdefault((verdict.pack, verdict.check), {})[verdict.environment] = verdict
+    names = tuple(dict.fromkeys(verdict.environment for verdict in report.verdicts))
+    if len(names) < 2:
+        return names, []
+    return names, [
+        MatrixRow(
+            pack=pack,
+            check=check,
+            cells=tuple(_cell(own.get(name)) for name in names),
+            status=max(verdict.status for verdict in own.values()),
+        )
+        for (pack, check), own in sorted(found.items())
+    ]
+
+
+def _cell(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return "-"
+    status = word(verdict).upper()
+    return f"{status} {verdict.exceptions}" if verdict.exceptions else status
 
 
 def provenance(report: Report) -> list[str]:
