@@ -190,6 +190,8 @@ def write_file(path: Path, content: Any) -> None:
                 stream.truncate(size)
         case {"folder": True}:
             path.mkdir()
+        case {"named": name}:
+            path.rename(path.parent / name)
         case {"folder": False}:
             path.unlink()
         case {"link": target}:

@@ -121,12 +121,11 @@ def resumed(job: Job) -> Checked[Resumed]:
     if found.value is None:
         return Checked(None, found.diagnostics)
     folder = found.value
-    problem = _finished(folder)
-    if problem is not None:
-        return Checked(None, (problem,))
     saved = read_plan(folder.path / PLAN, f"{folder.record.run_id}/{PLAN}")
     if saved.value is None:
         return Checked(None, saved.diagnostics)
+    if _is_finished(folder, saved.value):
+        return Checked(None, (_finished(folder.record.run_id),))
     simulation: Any = folder.record.inputs.get("simulation")
     as_of: Any = folder.record.inputs.get("as_of")
     return Checked(
@@ -143,19 +142,20 @@ def _unfinished(job: Job) -> Checked[RunFolder]:
     """Return the latest run that did not come to a good end."""
     for path in reversed(runs.find_runs(runs_folder(job))):
         found = RunFolder.open(path)
-        if found.value is not None and _finished(found.value) is None:
+        saved = read_plan(path / PLAN, PLAN)
+        if found.value is not None and saved.value is not None and not _is_finished(found.value, saved.value):
             return found
     return Checked(None, (_none(job, "that could go on"),))
 
 
-def _finished(folder: RunFolder) -> Diagnostic | None:
-    """Return why a run can not go on."""
-    if not folder.is_sealed:
-        return None
-    ends = folder.archive(sealed=True).ends.values()
-    if any(not end.complete for end in ends):
-        return None
-    run = folder.record.run_id
+def _is_finished(folder: RunFolder, saved: SavedPlan) -> bool:
+    """Tell whether a run has read everything that it planned to."""
+    ends = folder.archive(sealed=True).ends
+    queries = (query["id"] for query in saved.document["queries"])
+    return folder.is_sealed and all(query in ends and ends[query].complete for query in queries)
+
+
+def _finished(run: str) -> Diagnostic:
     return Diagnostic(
         code="run.finished",
         summary="Nothing is missing",

@@ -318,15 +318,17 @@ def _as_recorded(end: QueryEnd, was: QueryEnd | None) -> QueryEnd:
     if was is None:
         return end
     return replace(
-        end,
+        was,
         failure=was.failure or end.failure,
         assurance=None if was.failure else end.assurance,
-        requests=was.requests,
-        retries=was.retries,
-        waited_s=was.waited_s,
-        elapsed_s=was.elapsed_s,
-        correlation_ids=was.correlation_ids,
-        warnings=was.warnings,
+        pages=end.pages,
+        records=end.records,
+        duplicates=end.duplicates,
+        slices=end.slices,
+        fallback=end.fallback,
+        count=end.count,
+        first=end.first,
+        last=end.last,
     )
 
 

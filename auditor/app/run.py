@@ -192,13 +192,25 @@ class _Run:
 
     def _judged(self, settings: fetcher.Settings, on_event: Callable[[Event], None]) -> tuple[Verdict, ...]:
         assert self.planned is not None  # noqa: S101  # its only caller has looked
+        assert self.folder is not None  # noqa: S101  # made by the same caller
         # By the clock, whatever --as-of says: no window makes a waiver hold that has expired.
         self.day = settings.clock().date() if self.job.waivers else None
-        audit = Audit(self.planned.program, self.planned.plan, self.planned.project.catalogue, day=self.day)
-        try:
-            asyncio.run(self._read(audit, settings, on_event))
-        except KeyboardInterrupt:
-            self.interrupted = True
+        with self.folder.violations() as on_violation:
+            audit = Audit(
+                self.planned.program,
+                self.planned.plan,
+                self.planned.project.catalogue,
+                day=self.day,
+                on_violation=on_violation,
+            )
+            try:
+                asyncio.run(self._read(audit, settings, on_event))
+            except KeyboardInterrupt:
+                self.interrupted = True
+            return self._verdicts(audit)
+
+    def _verdicts(self, audit: Audit) -> tuple[Verdict, ...]:
+        assert self.planned is not None  # noqa: S101  # its only caller has looked
         for query in self.planned.plan.queries:
             # Only one that was interrupted has no end.
             self.ends.setdefault(query.id, _interrupted(query, self.run_id))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from auditor.runs.archive import Answer, Archive, Cut, no_archive
 from auditor.runs.files import write_whole
-from auditor.runs.folder import Evidence, GivenFile, RunFolder, RunRecord, find_runs
+from auditor.runs.folder import Evidence, GivenFile, Kept, RunFolder, RunRecord, find_runs
 from auditor.runs.values import dump, load
 from auditor.runs.verification import Difference, verify
 
@@ -30,6 +30,7 @@ __all__ = [
     "Difference",
     "Evidence",
     "GivenFile",
+    "Kept",
     "RunFolder",
     "RunRecord",
     "dump",

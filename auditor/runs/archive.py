@@ -73,6 +73,15 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Void:
+    """An answer that could not be used when the run went on: it was asked for again."""
+
+    what: Literal["void"] = "void"
+    query: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The end of a query."""
 
@@ -80,12 +89,16 @@ class Ended:
     end: QueryEnd
 
 
-Entry = Annotated[Answer | Cut | Restart | Ended, Field(discriminator="what")]
+Entry = Annotated[Answer | Cut | Restart | Void | Ended, Field(discriminator="what")]
 
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
 """What of a query's id does not go into the name of a folder."""
 
 _Asked = tuple[str, str, str, str]
+
+
+def _is(answer: Answer, void: Void) -> bool:
+    return (answer.query, answer.number) == (void.query, void.number)
 
 
 def _asked(query: str, method: str, url: str, content: bytes | None) -> _Asked:
@@ -133,7 +146,7 @@ class Archive:
             try:
                 if not line.endswith(b"\n"):
                     break
-                entry: Answer | Cut | Restart | Ended = load(Entry, line)  # type: ignore[arg-type]
+                entry: Answer | Cut | Restart | Void | Ended = load(Entry, line)  # type: ignore[arg-type]
             except ValueError:
                 break
             archive._take_in(entry)
@@ -148,7 +161,7 @@ class Archive:
             archive._answers[asked] = deque([*answered, *refused] if sealed else answered)
         return archive
 
-    def _take_in(self, entry: Answer | Cut | Restart | Ended) -> None:
+    def _take_in(self, entry: Answer | Cut | Restart | Void | Ended) -> None:
         match entry:
             case Answer():
                 self._numbers[entry.query] = max(self._numbers[entry.query], entry.number)
@@ -157,6 +170,10 @@ class Archive:
                 self._cuts[entry.query, entry.part] = entry
             case Restart():
                 self._restarts.add((entry.query, entry.part))
+            case Void():
+                for answers in self._answers.values():
+                    for answer in [one for one in answers if _is(one, entry)]:
+                        answers.remove(answer)
             case Ended():
                 self.ends[entry.end.query] = entry.end
 
@@ -180,6 +197,7 @@ class Archive:
             except (OSError, ValueError) as error:
                 if self.sealed:
                     raise ValueError(f"page {answer.number} can not be used: {error}") from None
+                self._note(Void(query=query, number=answer.number))
         return None
 
     def body(self, answer: Answer) -> bytes:
@@ -228,6 +246,7 @@ class Archive:
             return
         _, _, _, sent = _asked(query, method, url, content)
         if self.keeps_bodies:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
             write_whole(path, compressed(body), mode=PRIVATE)
         self._note(
             Answer(
@@ -273,7 +292,7 @@ class Archive:
             return None
         return self.folder / PAGES / _NO_NAME.sub("-", query) / f"{number:06}.json.zst"
 
-    def _note(self, entry: Answer | Cut | Restart | Ended) -> None:
+    def _note(self, entry: Answer | Cut | Restart | Void | Ended) -> None:
         """Add a line to the journal, whole or not at all."""
         if self.folder is None or self.sealed:
             return

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeVar
 
+import orjson
 import zstandard
 
 from auditor.model.diagnostic import Checked, Diagnostic
@@ -57,6 +58,14 @@ class RunRecord:
     evidence: Evidence = "full"
     inputs: Mapping[str, JSON]
     given: tuple[GivenFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One violation, with the name of its check."""
+
+    check: str
+    violation: Violation
 
 
 @dataclass(slots=True)
@@ -161,29 +170,32 @@ class RunFolder:
         return load(kind, _bounded(self.path / name))
 
     @contextmanager
-    def violations(self) -> Iterator[Callable[[str, Violation], None]]:
+    def violations(self) -> Iterator[Callable[[str, Violation], None] | None]:
         """
         Write all violations of the run while the block runs: what it gets takes a check's name and one of its own.
+
+        None is given where they are not to be kept.
 
         Raises:
             OSError: they can not be written.
         """
-        path = self.path / VIOLATIONS
+        if self.record.evidence == "digest":
+            yield None
+            return
+        handle = os.open(self.path / VIOLATIONS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
         with (
-            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "wb") as file,
-            zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(file) as stream,
+            os.fdopen(handle, "wb") as file,
+            zstandard.ZstdCompressor(level=1, write_checksum=True).stream_writer(file) as stream,
         ):
-            stream.write(b"")
 
             def add(check: str, violation: Violation) -> None:
-                stream.write(b'{"check":' + json.dumps(check).encode() + b',"violation":')
-                stream.write(dump(Violation, violation) + b"}\n")
+                stream.write(_line(Kept(check, violation)))
 
             yield add
 
-    def read_violations(self) -> Iterator[tuple[str, Violation]]:
+    def read_violations(self) -> Iterator[Kept]:
         """
-        Yield all violations of the run, each with the name of its check.
+        Yield all violations of the run.
 
         Raises:
             OSError: they can not be read.
@@ -195,9 +207,8 @@ class RunFolder:
         try:
             with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
                 for line in _lines(stream):
-                    found = json.loads(line)
-                    yield str(found["check"]), load(Violation, json.dumps(found["violation"]).encode())
-        except (zstandard.ZstdError, KeyError, TypeError) as error:
+                    yield load(Kept, line)
+        except zstandard.ZstdError as error:
             raise ValueError(f"{VIOLATIONS}: {error}") from None
 
     def seal(self) -> str:
@@ -265,6 +276,14 @@ def find_runs(runs: Path) -> tuple[Path, ...]:
         for path in sorted(runs.iterdir())
         if _RUN_ID.fullmatch(path.name) and (path / "run.json").is_file()
     )
+
+
+def _line(kept: Kept) -> bytes:
+    """Return a violation as a line of JSON; what the quick writer refuses is written by the thorough one."""
+    try:
+        return orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
+    except TypeError:  # lone surrogates, integers beyond 64 bits
+        return dump(Kept, kept) + b"\n"
 
 
 def _lines(stream: Any) -> Iterator[bytes]:

@@ -1,0 +1,543 @@
+# ruff: noqa: F811  # a fixture that is imported is asked for by its name
+"""Run folders: what a run leaves goes on after a kill, is judged again offline, and shows every changed byte."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stamina
+import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from auditor import runs
+from auditor.fetcher.session import Session
+from auditor.runs import RunFolder
+from auditor.simulator import refusal
+from auditor.simulator.cursors import Cursors
+from tests.support import examples
+from tests.test_cli import CANARY, Ran, auditor, tenant, written  # noqa: F401  # `auditor` is a fixture
+
+POLICY = """\
+version: 1
+pack: {id: mine}
+checks:
+  somebody:
+    title: Every event has somebody
+    query: {resource: activities, window: hot}
+    expect: {every: "actors.user != `null`", message: "{action.type} at {recordedAt}"}
+  deletions:
+    title: Nothing is deleted
+    query: {resource: activities, window: hot, where: action.type ew "DELETED"}
+    expect: none
+  counts:
+    title: Few are active
+    query: {resource: metrics_active_identity_counts, window: 12mo, sampling: MONTH}
+    expect: {every: "value < `5`"}
+"""
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A policy in the working directory, where the runs are left."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.yaml").write_text(POLICY, "utf-8")
+    return tmp_path
+
+
+def words(*more: str) -> list[str]:
+    return ["check", "policy.yaml", "--rate", "activities=0", *more]
+
+
+def folder(base: Path) -> Path:
+    """Return the only run."""
+    (found,) = (base / ".auditor" / "runs").iterdir()
+    return found
+
+
+def opened(path: Path) -> RunFolder:
+    run = RunFolder.open(path).value
+    assert run is not None
+    return run
+
+
+def journal(run: Path, what: str) -> list[dict[str, Any]]:
+    lines = map(json.loads, (run / "journal.ndjson").read_text("utf-8").splitlines())
+    return [line for line in lines if line["what"] == what]
+
+
+def essence(document: str) -> dict[str, Any]:
+    """Return what two runs of the same instant have in common: everything but times and names of runs."""
+    return {
+        verdict["name"]: {
+            **{key: verdict[key] for key in ("status", "code", "reason", "population", "exceptions")},
+            "outcomes": [
+                {**outcome, "violations": [{**one, "page": ""} for one in outcome["violations"]]}
+                for outcome in verdict["outcomes"]
+            ],
+        }
+        for verdict in json.loads(document)["verdicts"]
+    }
+
+
+# What a run leaves
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_run_leaves_what_it_asked_and_what_was_answered(auditor: Run, tmp_path, monkeypatch):
+    with tenant(monkeypatch, "small-pages=50") as running:
+        ran = auditor(*words("--json"))
+    run = folder(tmp_path)
+    answers = journal(run, "answer")
+    assert ran.code == 2
+    assert len(answers) == len(running.requests) - 1  # and the token
+    assert [len(list(path.iterdir())) for path in sorted((run / "pages").iterdir())]
+    for answer in answers:
+        name = answer["query"].replace("/", "-")
+        body = written(run / "pages" / name / f"{answer['number']:06}.json.zst")
+        assert len(body.encode()) == answer["bytes"]
+        assert "_embedded" in json.loads(body)
+    assert {end["end"]["query"] for end in journal(run, "end")} == {answer["query"] for answer in answers}
+    report = json.loads(ran.out)
+    assert report["root_digest"] == opened(run).root_digest
+    assert f"Evidence: run {run.name}, {report['root_digest']}" in ran.err
+
+
+@pytest.mark.usefixtures("policy")
+def test_evidence_is_for_its_owner_alone(auditor: Run, tmp_path):
+    auditor(*words("--simulate"))
+    modes = {path.stat().st_mode & 0o077 for path in folder(tmp_path).rglob("*")}
+    assert modes == {0}
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize(("evidence", "kept"), [("full", True), ("violations", False), ("digest", False)])
+def test_pages_are_kept_as_far_as_was_asked(evidence: str, kept: bool, auditor: Run, tmp_path):  # noqa: FBT001
+    assert auditor(*words("--simulate", "--evidence", evidence)).code == 2
+    run = folder(tmp_path)
+    assert bool(list((run / "pages").rglob("*.zst"))) is kept
+    assert all(answer["kept"] is kept and len(answer["sha256"]) == 64 for answer in journal(run, "answer"))
+    assert (run / "violations.ndjson.zst").exists() is (evidence != "digest")
+    assert auditor("verify").code == 0
+    assert auditor("replay").code == (2 if kept else 1)
+
+
+@pytest.mark.usefixtures("policy")
+def test_all_violations_are_kept_not_only_those_that_are_shown(auditor: Run, tmp_path):
+    ran = auditor(*words("--simulate", "--json"))
+    counted = {verdict["name"]: verdict["exceptions"] for verdict in json.loads(ran.out)["verdicts"]}
+    kept = [one.check for one in opened(folder(tmp_path)).read_violations()]
+    assert {name: kept.count(name) for name in counted} == counted
+    assert max(counted.values()) > 20
+
+
+@pytest.mark.usefixtures("policy")
+def test_what_may_hold_a_secret_is_taken_out_of_what_is_kept(auditor: Run, tmp_path, monkeypatch):
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\npack: {id: mine}\nchecks:\n  hooks:\n    title: Hooks are there\n"
+        "    query: {resource: subscriptions}\n    expect: some\n",
+        "utf-8",
+    )
+    with tenant(monkeypatch):
+        assert auditor("check", "policy.yaml").code == 0
+    (answer,) = journal(folder(tmp_path), "answer")
+    (page,) = folder(tmp_path).glob("pages/*/*")
+    assert answer["stripped"]
+    assert "httpEndpoint" in written(page)
+    assert '"headers"' not in written(page)
+    assert auditor("replay").code == 0
+
+
+# Going on
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_run_that_was_stopped_asks_only_for_what_is_missing(auditor: Run, tmp_path, monkeypatch):
+    with tenant(monkeypatch, "small-pages=20") as running:
+        whole = auditor(*words("--json"))
+        asked = [request.path for request in running.requests]
+        as_of = json.loads(whole.out)["as_of"]
+        shutil.rmtree(tmp_path / ".auditor")
+        running.requests.clear()
+        stopped = auditor(*words("--as-of", as_of, "--max-requests", "6", "--json"))
+        assert stopped.code == 1
+        assert "evidence.stopped" in stopped.out
+        gone_on = auditor("resume", "--rate", "activities=0", "--json")
+        sent = [
+            (request.path, str(request.query))
+            for request in running.requests
+            if "as/token" not in request.path
+        ]
+    assert gone_on.code == 2
+    assert essence(gone_on.out) == essence(whole.out)
+    assert len(sent) == len(set(sent)) == len([path for path in asked if "as/token" not in path])
+    assert auditor("verify").code == 0
+    again = auditor("resume")
+    assert again.code == 1
+    assert "could go on" in again.err + again.out
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_refusal_is_asked_again_when_the_run_goes_on(auditor: Run, monkeypatch):
+    with tenant(monkeypatch, "403@activitiesx1"):
+        refused = auditor(*words("--json"))
+        assert {outcome["code"] for outcome in json.loads(refused.out)["verdicts"]} >= {"query.forbidden"}
+        gone_on = auditor("resume", "--rate", "activities=0", "--json")
+    assert gone_on.code == 2
+    assert auditor("replay", "--json").code == 2
+
+
+@pytest.mark.usefixtures("policy")
+def test_where_the_server_forgot_the_place_the_part_is_read_from_its_beginning(
+    auditor: Run,
+    monkeypatch,
+    tmp_path,
+):
+    read = Cursors.read
+    forgotten: list[str] = []
+
+    def forgetful(self: Cursors, cursor: str, path: str) -> Any:
+        if not forgotten:
+            forgotten.append(cursor)
+            raise refusal.invalid_value("cursor", "The cursor can not be read.")
+        return read(self, cursor, path)
+
+    with tenant(monkeypatch, "small-pages=20"):
+        whole = auditor(*words("--json"))
+        shutil.rmtree(tmp_path / ".auditor")
+        as_of = json.loads(whole.out)["as_of"]
+        auditor(*words("--as-of", as_of, "--max-requests", "8"))
+        monkeypatch.setattr(Cursors, "read", forgetful)
+        gone_on = auditor("resume", "--rate", "activities=0", "--json")
+    assert forgotten
+    assert journal(folder(tmp_path), "restart")
+    assert gone_on.code == 2
+    assert essence(gone_on.out) == essence(whole.out)
+    assert essence(auditor("replay", "--json").out) == essence(whole.out)
+
+
+@pytest.mark.usefixtures("policy")
+def test_an_interrupted_run_says_so_and_goes_on(auditor: Run, tmp_path, monkeypatch):
+    sent = Session.send
+
+    async def interrupting(self: Session, request: Any, **more: Any) -> Any:
+        if "cursor" in request.url:
+            signal.raise_signal(signal.SIGINT)
+        return await sent(self, request, **more)
+
+    with tenant(monkeypatch, "small-pages=50"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "send", interrupting)
+            ran = auditor(*words("--report", "json=partial.json"))
+        assert ran.code == 130
+        run = folder(tmp_path)
+        assert f"interrupted; go on with: auditor resume {run.name}" in ran.err
+        partial = json.loads((tmp_path / "partial.json").read_text("utf-8"))
+        assert "evidence.interrupted" in {verdict["code"] for verdict in partial["verdicts"]}
+        assert auditor("resume", run.name, "--rate", "activities=0").code == 2
+
+
+@pytest.mark.usefixtures("policy")
+def test_two_can_not_go_on_with_one_run_at_once(auditor: Run, tmp_path, monkeypatch):
+    with tenant(monkeypatch):
+        auditor(*words("--max-requests", "1"))
+        with opened(folder(tmp_path)).locked():
+            ran = auditor("resume")
+    assert ran.code == 1
+    assert "run.locked" in ran.out
+    assert "0 requests" in ran.out
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_full_disk_loses_nothing(auditor: Run, tmp_path, monkeypatch):
+    write, room = runs.write_whole, [3]
+
+    def until_full(*of: Any, **more: Any) -> None:
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(28, os.strerror(28))
+        write(*of, **more)
+
+    with tenant(monkeypatch, "small-pages=50"):
+        with monkeypatch.context() as patched:
+            patched.setattr("auditor.runs.archive.write_whole", until_full)
+            ran = auditor(*words("--json"))
+        assert ran.code == 1
+        codes = {verdict["code"] for verdict in json.loads(ran.out)["verdicts"]}
+        assert "evidence.not-kept" in codes
+        assert "No space left on device" in ran.out
+        assert len(list(folder(tmp_path).rglob("*.zst"))) - 1 == len(journal(folder(tmp_path), "answer"))
+        assert auditor("resume", "--rate", "activities=0").code == 2
+    assert auditor("replay").code == 2
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize("torn", [b"", b'{"what":"ans', b'{"what":"answer"}\n', b"\x00\xff\n", b"[]\n"])
+def test_a_journal_that_was_cut_short_is_read_as_far_as_it_goes(
+    torn: bytes, auditor: Run, tmp_path, monkeypatch
+):
+    with tenant(monkeypatch, "small-pages=50"):
+        auditor(*words("--max-requests", "5"))
+        run = folder(tmp_path)
+        (run / "manifest.json").unlink()
+        with (run / "journal.ndjson").open("ab") as file:
+            file.write(torn)
+        assert auditor("resume", "--rate", "activities=0").code == 2
+    assert auditor("replay").code == 2
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_damaged_page_is_asked_for_again(auditor: Run, tmp_path, monkeypatch):
+    with tenant(monkeypatch, "small-pages=20"):
+        auditor(*words("--max-requests", "5"))
+        page = next(folder(tmp_path).glob("pages/*activities*/*"))
+        page.write_bytes(page.read_bytes()[:-9])
+        assert auditor("resume", "--rate", "activities=0").code == 2
+    assert auditor("replay").code == 2
+
+
+def test_a_run_of_other_policies_does_not_go_on(auditor: Run, policy, monkeypatch):
+    with tenant(monkeypatch):
+        auditor(*words("--max-requests", "1"))
+        (policy / "policy.yaml").write_text(POLICY.replace("`5`", "`6`"), "utf-8")
+        ran = auditor("resume")
+    assert ran.code == 1
+    assert "plan.changed" in ran.out
+
+
+KILLS = """\
+import contextlib, io, json, os, signal, sys, time
+from auditor import cli
+
+def begin(words, out=os.devnull):
+    pid = os.fork()
+    if not pid:
+        os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        code = cli.run(words)
+        sys.stdout.flush()
+        os._exit(code)
+    return pid
+
+def end(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+words, points = map(json.loads, sys.argv[1:])
+os.environ["AUDITOR_DATA_DIR"] = "warm"
+with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    cli.run(words)  # all that is imported late is there
+began = time.monotonic()
+end(begin(words, "whole.json"))
+took = time.monotonic() - began
+for number, point in enumerate(points):
+    folder = os.environ["AUDITOR_DATA_DIR"] = f"killed-{number}"
+    pid = begin(words)
+    time.sleep(took * point)
+    os.kill(pid, signal.SIGKILL)
+    end(pid)
+    names = [name for _, _, files in os.walk(folder) for name in files]
+    how = ["report", "--json"] if "report.json" in names and "manifest.sha256" in names else words
+    if how is words and "program.json" in names:
+        how = ["resume", "--rate", "activities=0", "--json"]
+    pages = sum(name.endswith(".json.zst") for name in names)
+    code = end(begin(how, f"after-{number}.json"))
+    print(json.dumps({"at": point, "pages": pages, "how": how[0], "code": code}), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_goes_on_to_the_same_verdicts(policy, monkeypatch):
+    seed = random.randrange(1 << 30)  # noqa: S311
+    points = [random.Random(f"{seed}-{number}").random() for number in range(20)]  # noqa: S311
+    with tenant(monkeypatch, "small-pages=40", "slow=0.02"):
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251  # the tenant lives now
+        command = words("--as-of", now, "--json")
+        driver = subprocess.run(
+            [sys.executable, "-c", KILLS, json.dumps(command), json.dumps(points)],
+            cwd=policy, capture_output=True, text=True, check=False, timeout=240,
+        )  # fmt: skip
+    told = [json.loads(line) for line in driver.stdout.splitlines()]
+    assert len(told) == 20, driver.stderr
+    assert all(one["code"] == (0 if one["how"] == "report" else 2) for one in told), (seed, told)
+    assert sum(one["how"] == "resume" for one in told) >= 5, (seed, told)
+    whole = essence((policy / "whole.json").read_text("utf-8"))
+    for number in range(20):
+        after = (policy / f"after-{number}.json").read_text("utf-8")
+        assert essence(after) == whole, (seed, told[number])
+
+
+# Judging again
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize(
+    "faults",
+    [
+        "",
+        "small-pages=20",
+        "repeat small-pages=20",
+        "disorder",
+        "429x3",
+        "503@activities",
+        "types",
+        "outside",
+        "refuse-filter=action.type",
+    ],
+)
+def test_judged_again_every_verdict_is_the_same(faults: str, auditor: Run, monkeypatch):
+    with tenant(monkeypatch, *faults.split()), stamina.set_testing(True, attempts=2):
+        live = auditor(*words("--json"))
+    for name in ("API_URL", "AUTH_URL", "ENVIRONMENT_ID", "CLIENT_ID", "CLIENT_SECRET"):
+        monkeypatch.delenv(f"PINGONE_{name}")
+    again = auditor("replay", "--json")
+    assert again.code == live.code
+    was, now = json.loads(live.out), json.loads(again.out)
+    for document in (was, now):
+        document.pop("finished_at")
+    assert now == was
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_report_can_be_shown_again_in_any_format(auditor: Run, tmp_path):
+    live = auditor(*words("--simulate", "--json", "--report", "junit=first.xml"))
+    again = auditor("report", folder(tmp_path).name, "--json", "--report", "junit=second.xml")
+    assert again.code == 0
+    assert json.loads(again.out) == json.loads(live.out)
+    assert (tmp_path / "first.xml").read_bytes() == (tmp_path / "second.xml").read_bytes()
+
+
+# Verifying
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a whole run."""
+    from auditor import cli
+
+    base = tmp_path_factory.mktemp("sealed")
+    (base / "policy.yaml").write_text(POLICY, "utf-8")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(base)
+        patched.setenv("AUDITOR_DATA_DIR", str(base / ".auditor"))
+        cli.run(words("--simulate", "--quiet"))
+    return folder(base)
+
+
+@contextmanager
+def changed(path: Path, content: bytes | None) -> Iterator[None]:
+    """Change a file, or take it away, while the block runs."""
+    before = path.read_bytes() if path.exists() else None
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    try:
+        yield
+    finally:
+        if before is None:
+            path.unlink()
+        else:
+            path.write_bytes(before)
+
+
+@settings(
+    max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_changed_byte_is_found(sealed: Path, data: st.DataObject):
+    files = sorted(path for path in sealed.rglob("*") if path.is_file())
+    path = data.draw(st.sampled_from(files))
+    content = path.read_bytes()
+    position = data.draw(st.integers(0, len(content) - 1))
+    other = data.draw(st.integers(1, 255))
+    flipped = content[:position] + bytes([content[position] ^ other]) + content[position + 1 :]
+    what = data.draw(st.sampled_from([flipped, content[:position], content + b"\n", None]))
+    with changed(path, what):
+        assert runs.verify(sealed)
+    assert not runs.verify(sealed)
+
+
+@pytest.mark.parametrize("name", ["more.json", "pages/more.zst", ".hidden", "pages/sub/more"])
+def test_a_file_that_was_added_is_found(sealed: Path, name: str):
+    path = sealed / name
+    path.parent.mkdir(exist_ok=True)
+    with changed(path, b"{}"):
+        (difference,) = runs.verify(sealed)
+    assert (difference.file, difference.what) == (name, "added")
+
+
+def test_a_run_that_was_sealed_again_is_not_the_one_of_the_report(sealed: Path, auditor: Run, monkeypatch):
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(sealed.parents[1]))
+    run = opened(sealed)
+    root = run.root_digest
+    with (
+        changed(sealed / "report.json", b"{}"),
+        changed(sealed / "manifest.json", b""),
+        changed(sealed / "manifest.sha256", b""),
+    ):
+        run.unseal()
+        run.seal()
+        assert not runs.verify(sealed)
+        ran = auditor("verify", sealed.name, "--digest", root)
+    assert ran.code == 2
+    assert "manifest.json: changed" in ran.out
+    assert auditor("verify", sealed.name, "--digest", root, "--json").code == 0
+
+
+HOSTILE: Mapping[str, Any] = {
+    "climbs": {"../../outside": {"bytes": 1, "sha256": "0" * 64}},
+    "absolute": {"/etc/passwd": {"bytes": 1, "sha256": "0" * 64}},
+    "no mapping": [],
+    "no digest": {"run.json": {}},
+    "no number": {"run.json": {"bytes": "many", "sha256": ""}},
+}
+
+
+@pytest.mark.parametrize("files", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_manifest_is_a_difference_and_no_crash(sealed: Path, files: Any):
+    manifest = json.dumps({"format_version": "1.0", "files": files}).encode()
+    with changed(sealed / "manifest.json", manifest):
+        told = " ".join(map(str, runs.verify(sealed)))
+    assert "manifest.sha256: changed" in told
+    assert "outside" in told or "manifest.json: unreadable" in told
+
+
+def test_a_page_that_blows_up_is_refused(sealed: Path, tmp_path, auditor: Run):
+    copy = tmp_path / "copy"
+    shutil.copytree(sealed, copy)
+    page = next(copy.rglob("*.json.zst"))
+    page.write_bytes(zstandard.ZstdCompressor().compress(bytes(200 * 1024 * 1024)))
+    run = opened(copy)
+    run.unseal()
+    run.seal()
+    ran = auditor("replay", str(copy))
+    assert ran.code == 1
+    assert "evidence.changed" in ran.out
+    assert "67,108,864" in ran.out
+
+
+# Secrets
+
+
+@pytest.mark.usefixtures("policy")
+def test_no_secret_is_in_what_a_run_leaves(auditor: Run, tmp_path, monkeypatch):
+    with tenant(monkeypatch, client_secret=CANARY):
+        auditor(*words("--log-level", "debug"))
+    found = "".join(written(path) for path in folder(tmp_path).rglob("*"))
+    assert "_embedded" in found
+    assert CANARY not in found
+    assert "Bearer" not in found
