@@ -31,11 +31,16 @@ def month(number: int, value: int) -> dict[str, object]:
     }
 
 
-def judged(expect: object, values: Values | None = None, months: int = 3) -> Verdict:
+def judged(
+    expect: object, values: Values | None = None, months: int = 3, numbers_of: list[int] | None = None
+) -> Verdict:
     checks = {"counts": {"title": "Counts", "query": QUERY, "expect": expect}}
     compiled = program(checks, variables=values or {})
+    numbers = numbers_of or [10 * number for number in range(1, months + 1)]
     # The newest comes first.
-    (verdict,) = audit(compiled, [[month(number, 10 * number) for number in range(months, 0, -1)]])
+    (verdict,) = audit(
+        compiled, [list(reversed([month(number, value) for number, value in enumerate(numbers, 1)]))]
+    )
     return verdict
 
 
@@ -55,6 +60,11 @@ def test_of_too_many_buckets_the_newest_are_kept_and_the_others_counted(monkeypa
     found = judged({"every": "value <= `100`"}, months=7)
     assert months(found) == [("2026-06", 60), ("2026-07", 70)]
     assert found.examined[0].series[0].left_out == 5
+
+
+def test_what_can_not_be_drawn_is_no_point():
+    found = judged({"every": "value <= `100`"}, numbers_of=[10, 10**400, 30])
+    assert months(found) == [("2026-01", 10), ("2026-03", 30)]
 
 
 def test_what_no_expectation_reads_is_no_series():

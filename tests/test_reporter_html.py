@@ -349,6 +349,8 @@ def test_controls_stand_with_what_was_examined_and_those_without_a_check_say_so(
     assert "CC9.9 What no check speaks to no check 0 0" in said
     assert "Checks speak to 1 of 2 criteria; no check speaks to CC9.9." in said
     assert "iso27001 1 control" in said
+    nothing = page(report(verdict(population=0, outcomes=(outcome(population=0),))))
+    assert "A.8.32 pass no occurrences 0 0" in words(the(nothing, "overview"))
 
 
 @pytest.mark.parametrize("environments", [1, 2])

@@ -124,6 +124,7 @@ def _number(node: jmes.Node, as_of: datetime) -> float | None:
 
 
 def _is_number(value: JSON) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    except OverflowError:  # of more digits than a float can stand for
         return False
-    return isinstance(value, int) or isfinite(value)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Final
-from urllib.parse import urlsplit
 
-from auditor.model.environment import REGION_DOMAINS
+from auditor.model.environment import REGION_DOMAINS, region_urls
 from auditor.model.instant import Window, format_instant, parse_instant
 from auditor.model.plan import PlannedEnvironment
 from auditor.model.policy import SEVERITIES
@@ -282,9 +281,8 @@ class Page:
         """
         if environment is None or self.notices or not _UUID.fullmatch(environment.id or ""):
             return ""
-        host = urlsplit(environment.api_url or "").hostname
-        domains = {f"api.{domain}": domain for domain in REGION_DOMAINS.values()}
-        return f"https://console.{domains[host]}/?env={environment.id}" if host in domains else ""
+        domain = _CONSOLES.get(environment.api_url or "")
+        return f"https://console.{domain}/?env={environment.id}" if domain else ""
 
     def addresses(self, verdict: Verdict) -> tuple[str, ...]:
         """Return the addresses in the API that a record's identity is the end of."""
@@ -300,6 +298,9 @@ class Page:
         """Return the counts that a query of a check found."""
         return tuple(charts.graph(series, verdict.outcomes) for series in examined.series)
 
+
+_CONSOLES: Final = {region_urls(region)[0]: domain for region, domain in REGION_DOMAINS.items()}
+"""The domains of PingOne by the base of their API."""
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
