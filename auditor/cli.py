@@ -27,6 +27,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 INTERRUPTED: Final = 130
 
+FORMATS: Final = (
+    "junit", "json", "text", "html", "markdown", "sarif", "github", "csv", "ctrf", "oscal",
+)  # fmt: skip
+"""The formats of reports, said here since the help must not wait for the reports; a test compares."""
+
 _EPILOG: Final = """\
 \b
 Exit codes: 0 all is well; 1 the job could not be done, or a check could not be decided; 2 it was done and
@@ -542,7 +547,19 @@ _reporting = _shared(
         "reports",
         metavar="FORMAT=PATH",
         multiple=True,
-        help="Write a report (junit, json, text); - is standard output; repeatable.",
+        help=f"Write a report ({', '.join(FORMATS)}); - is standard output; repeatable.",
+    ),
+    click.option(
+        "--privacy",
+        type=click.Choice(["ids", "full", "pseudonym"]),
+        help="Personal fields in every report as identifiers, in full, or as keyed pseudonyms.",
+    ),
+    click.option(
+        "--junit-flavor",
+        type=click.Choice(["strict", "gitlab", "azure", "jenkins"]),
+        default="strict",
+        show_default=True,
+        help="Whom the JUnit report is for.",
     ),
     click.option(
         "--fail-on",
@@ -637,10 +654,11 @@ def replay(as_json: bool, run: str, **options: Any) -> int:
     from auditor import app
 
     options["reports"] = _asked_for(as_json, options["reports"])
-    replayed = app.replay(_job(**{**_NO_POLICIES, **options}), run)
+    job = _job(**{**_NO_POLICIES, **options})
+    replayed = app.replay(job, run)
     if replayed.value is None:
         _mistakes(replayed.diagnostics)
-    return _told(replayed.value, options["reports"])
+    return _told(replayed.value, job)
 
 
 @main.command()
@@ -655,10 +673,11 @@ def report(as_json: bool, run: str, **options: Any) -> int:
     from auditor import app
 
     options["reports"] = _asked_for(as_json, options["reports"])
-    found = app.report(_job(**{**_NO_POLICIES, **options}), run)
+    job = _job(**{**_NO_POLICIES, **options})
+    found = app.report(job, run)
     if found.value is None:
         _mistakes(found.diagnostics)
-    _tell(found.value, options["reports"])
+    _tell(found.value, job)
     return 0
 
 
@@ -675,26 +694,25 @@ def _check(
     job = _job(**options)
     with app.watching(job, quiet=quiet, level=log_level, form=log_format) as on_event:
         report = app.check(job, on_event)
-    return _told(report, options["reports"], quiet=quiet)
+    return _told(report, job, quiet=quiet)
 
 
-def _tell(report: Report, reports: tuple[str, ...], *, quiet: bool = False) -> None:
+def _tell(report: Report, job: Job, *, quiet: bool = False) -> None:
     """Write the document that was asked for to standard output, else the report for people."""
     from auditor import app
-    from auditor.reporter import render
 
-    document = next((text.partition("=")[0] for text in reports if text.endswith("=-")), None)
-    if document is not None and document in app.formats():
-        _out(render(report, document))
+    asked_for = next((text.partition("=")[0] for text in job.reports if text.endswith("=-")), None)
+    if asked_for is not None and asked_for in app.formats():
+        _out(app.document(report, asked_for, job))
         if not quiet:
-            _err(render(report, "text", **_look(err=True)))
+            _err(app.document(report, "text", job, **_look(err=True)))
     else:
-        _out(render(report, "text", **_look()))
+        _out(app.document(report, "text", job, **_look()))
 
 
-def _told(report: Report, reports: tuple[str, ...], *, quiet: bool = False) -> int:
+def _told(report: Report, job: Job, *, quiet: bool = False) -> int:
     """Tell a report and what it counts as, and return the exit code."""
-    _tell(report, reports, quiet=quiet)
+    _tell(report, job, quiet=quiet)
     if not quiet and report.root_digest is not None:
         click.echo(f"Evidence: run {report.run_id}, {report.root_digest}", err=True)
     _say_exit(report)

@@ -195,6 +195,12 @@ def test_a_waived_failure_is_told_with_who_answers_for_it(format_):
 
 
 @pytest.mark.parametrize("format_", FORMATS)
+def test_every_format_names_the_evidence(format_):
+    of = report(verdict(), root_digest="sha256:4711abcd")
+    assert "4711abcd" in render(of, format_, width=200)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
 def test_every_format_says_that_nothing_was_examined(format_):
     said = "No check was selected, so nothing was examined"
     if format_ == "json":

@@ -73,5 +73,6 @@ def test_a_ctrf_report_is_valid_under_the_schema_of_ctrf(folder):
         validator.validate(document)
         summary = document["results"]["summary"]
         assert summary["tests"] == sum(summary[name] for name in ("passed", "failed", "skipped")) > 0
+    document = json.loads(render(SAMPLES["failures"], "ctrf"))
     document["results"]["tests"][0]["status"] = "error"
     assert not validator.is_valid(document)

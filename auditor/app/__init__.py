@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.app.console import Console
-    from auditor.app.documents import write
+    from auditor.app.documents import document, write
     from auditor.app.explaining import explain
     from auditor.app.formatting import format_files, save
     from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, valid, validate
@@ -62,6 +62,7 @@ __all__ = [
     "add_waiver",
     "check",
     "diagnostics_document",
+    "document",
     "explain",
     "explanation_text",
     "faults",
@@ -108,6 +109,7 @@ _HOMES = {
     "TestJob": "testing",
     "check": "run",
     "diagnostics_document": "views",
+    "document": "documents",
     "explain": "explaining",
     "explanation_text": "views",
     "faults": "simulation",

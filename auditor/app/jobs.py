@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from auditor.model.project import Project
     from auditor.model.query import Program, Pushdown
     from auditor.model.resource import Catalogue
+    from auditor.reporter import JUnitFlavor, Privacy
     from auditor.runs import Evidence
 
 
@@ -67,6 +68,9 @@ class Job:
     evidence: Evidence = "full"
     """What is kept of the run."""
     reports: Sequence[str] = ()
+    privacy: Privacy | None = None
+    """How personal fields appear in every report; None where each format decides."""
+    junit_flavor: JUnitFlavor = "strict"
     checks: Sequence[str] = ()
     """With `tags` and `controls`, which checks it is about: see `auditor.app.selection`."""
     tags: Sequence[str] = ()

@@ -18,9 +18,9 @@ CELL_CHARACTERS: Final = 32_000
 """Below the 32,767 that a cell of Excel holds."""
 
 COLUMNS: Final = (
-    "run", "as_of", "source", "environment", "pack", "check", "title", "severity", "status", "code", "reason",
-    "population", "exceptions", "undecided", "waived", "controls", "expected", "observed", "exception", "instant",
-    "identity", "message", "waived_by", "fingerprint", "link", "policy",
+    "run", "as_of", "root_digest", "source", "environment", "pack", "check", "title", "severity", "status", "code",
+    "reason", "population", "exceptions", "undecided", "waived", "controls", "expected", "observed", "exception",
+    "instant", "identity", "message", "waived_by", "fingerprint", "link", "policy",
 )  # fmt: skip
 """The columns; those from `exception` on tell of one exception, and `exception` counts them within a check."""
 
@@ -48,6 +48,7 @@ def _rows(report: Report) -> Iterator[dict[str, str]]:
     run = {
         "run": report.run_id,
         "as_of": format_instant(report.as_of) if report.as_of else "",
+        "root_digest": report.root_digest or "",
         "source": " ".join(wording.provenance(report)),
     }
     for problem in report.problems:

@@ -54,7 +54,8 @@ def render(report: Report, **_options: object) -> str:
                 "testEnvironment": visible(", ".join(each.name for each in report.environments)),
                 "extra": {"source": [*map(visible, wording.provenance(report))],
                           "run": visible(report.run_id),
-                          "policyDigest": visible(report.policy_digest or "")},
+                          "policyDigest": visible(report.policy_digest or ""),
+                          "rootDigest": visible(report.root_digest or "")},
             },
         },
     }  # fmt: skip

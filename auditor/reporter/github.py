@@ -53,7 +53,14 @@ def render(report: Report, **_options: object) -> str:
     )
     more = f"{left_out} more are left out here: GitHub shows {ANNOTATIONS} of a kind; see the other reports."
     nothing = wording.NOTHING_SELECTED if wording.nothing_selected(report) else ""
-    said = (counts, examined, nothing, *wording.provenance(report), more if left_out else "")
+    said = (
+        counts,
+        examined,
+        wording.run_line(report),
+        nothing,
+        *wording.provenance(report),
+        more if left_out else "",
+    )
     title = f"PingOne audit: exit {report.exit_code}, {report.exit_reason}"
     return "".join(
         f"{line}\n" for line in (*lines, _line("notice", title, "\n".join(filter(None, said)), None))

@@ -40,6 +40,7 @@ def render(report: Report, **_options: object) -> str:
         "props": [
             _prop("run", report.run_id),
             _prop("exit-code", str(report.exit_code)),
+            *([_prop("root-digest", report.root_digest)] if report.root_digest else []),
             *(_prop(name.replace("_", "-"), str(count)) for name, count in wording.totals(report).items()),
         ],
         "reviewed-controls": {"control-selections": [_selection(report)]},

@@ -74,6 +74,7 @@ def render(report: Report, **_options: object) -> str:
         "properties": {
             "summary": wording.totals(report),
             "policyDigest": visible(report.policy_digest or ""),
+            "rootDigest": visible(report.root_digest or ""),
         },
     }
     return as_json({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})

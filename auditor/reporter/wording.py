@@ -107,7 +107,8 @@ def covered(view: FrameworkView) -> str:
 def run_line(report: Report) -> str:
     """Return `run 20261121T090000Z-5f2c · as of 2026-11-21T09:00:00.000Z · auditor 0.1.0`."""
     as_of = f" · as of {format_instant(report.as_of)}" if report.as_of else ""
-    return one_line(f"run {report.run_id}{as_of} · auditor {report.tool_version}")
+    evidence = f" · evidence {report.root_digest}" if report.root_digest else ""
+    return one_line(f"run {report.run_id}{as_of} · auditor {report.tool_version}{evidence}")
 
 
 class MatrixRow(NamedTuple):
