@@ -175,7 +175,30 @@ def test_init_overwrites_nothing(auditor, project):
     ran = auditor("init")
     assert ran.code == 1
     assert "exists already, and nothing was written" in ran.err
+    assert "auditor init my-audit" in ran.err
     assert (project / "auditor.yaml").read_text(encoding="utf-8") == before + "# mine\n"
+
+
+def test_init_into_a_file_says_what_to_do(auditor, project):
+    ran = auditor("init", "auditor.yaml")
+    assert ran.code == 1
+    assert "no folder" in ran.err
+    assert "auditor init my-audit" in ran.err
+    assert (project / "auditor.yaml").is_file()
+
+
+def test_a_new_project_is_canonical_and_shows_what_it_teaches(auditor, project):
+    assert auditor("fmt", "--check").code == 0
+    text = "".join(path.read_text("utf-8") for path in sorted(project.rglob("*.yaml")))
+    for word in (
+        "exclude:",
+        "controls:",
+        "# staging:",
+        "--framework soc2",
+        "auditor suggest --from-run",
+        "blind_spots:",
+    ):
+        assert word in text, word
 
 
 def test_a_new_project_keeps_what_runs_leave_out_of_git(project):

@@ -25,7 +25,12 @@ def init(folder: Path, changed: Mapping[str, str] | None = None) -> tuple[str, .
     found = dict(_files(files("auditor.app").joinpath("template"), "")) | dict(changed or {})
     for name in found:
         if (folder / name).exists():
-            raise FileExistsError(17, "it exists already, and nothing was written", str(folder / name))
+            reason = "it exists already, and nothing was written; name another folder, such as: auditor init my-audit"
+            raise FileExistsError(17, reason, str(folder / name))
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(
+            20, "it is no folder; name another one, such as: auditor init my-audit", str(folder)
+        )
     for name, text in found.items():
         write(folder / name, text)
     return tuple(found)
