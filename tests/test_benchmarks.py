@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from auditor import app
-from benchmarks import checks, corpus, engines, measure, startup, validate
+from benchmarks import checks, corpus, engines, measure, pack, startup, validate
 from tests.support import ROOT
 
 
@@ -60,6 +60,24 @@ def test_generated_checks_survive_their_way_into_another_process(thousand_events
     checks.dump(given, tmp_path / "checks.json")
     assert checks.load(tmp_path / "checks.json") == given
     assert len(set(given)) > 190
+
+
+def test_pages_that_must_be_are_counted_by_window_and_resource():
+    """Two queries on one window fill its pages together; a window without records still takes a request."""
+
+    def asked(resource: str, window: str, requests: int, records: int) -> dict[str, object]:
+        query = {"resource": resource, "window": {"start": window}, "options": {}}
+        return {"query": query, "end": {"requests": requests, "records": records}}
+
+    report = {
+        "asked": [
+            asked("activities", "a", 2, 600),
+            asked("activities", "a", 2, 501),
+            asked("activities", "b", 1, 0),
+            asked("user_activities", "a", 1, 14),
+        ]
+    }
+    assert pack.asked(report) == (6, 3, 3 + 1 + 1)
 
 
 def test_what_a_process_took_is_what_it_took():
