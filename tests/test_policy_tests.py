@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import xmlschema
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from auditor.app.scaffold import init
 from auditor.config import schemas
-from tests.support import ROOT
+from tests.support import ROOT, SHARED, needs_shared
 from tests.test_cli import Ran, auditor  # noqa: F401  # `auditor` is a fixture
 
 Run = Callable[..., Ran]
@@ -198,6 +200,18 @@ def test_junit_has_a_case_for_each_test_and_for_everything_that_was_asked(folder
     assert kinds == {"test.not-covered", "test.not-noticed", "test.idle", "test.needless-excuse"}
 
 
+@needs_shared
+@pytest.mark.parametrize("schema", ["junit-10.xsd", "windyroad-junit.xsd"])
+def test_junit_follows_the_schemas_of_its_readers(schema: str, folder: Path, auditor: Run):
+    write(
+        folder, passing(), "wrong: {records: {activities: []}, expect: pass}", "bad: {chekc: x, expect: pass}"
+    )
+    for more in ([], ["--coverage", "--mutate"]):
+        for path in (EXAMPLE, "policy.yaml"):
+            document = auditor("test", path, *more, "--report", "junit=-").out
+            xmlschema.XMLSchema(str(SHARED / "data/xsd" / schema)).validate(document)
+
+
 def test_a_report_that_can_not_be_written_is_a_mistake(folder: Path, auditor: Run):
     write(folder, passing())
     (folder / "out").mkdir()
@@ -256,6 +270,29 @@ def test_validate_finds_the_mistakes_of_tests_and_remembers_only_what_is_still_s
     assert ran.code == 1
     assert 'There is no resource kind "activites".' in ran.err
     assert 'did you mean "activities"?' in ran.err
+
+
+def test_what_a_run_received_is_judged_as_of_the_run(folder: Path, auditor: Run):
+    policy = POLICY.replace("2d", "hot").replace("USER.DELETED", "APPLICATION.DELETED")
+    (folder / "policy.yaml").write_text(policy, "utf-8")
+    assert auditor("check", "policy.yaml", "--simulate", "--events", "400", "--as-of", "2026-11-21").code == 2
+    (run,) = (folder / ".auditor" / "runs").iterdir()
+    shutil.copytree(run, folder / "recorded")
+    write(
+        folder,
+        "found: {run: recorded, expect: {verdict: fail, code: policy.violation}}",
+        "instead: {run: recorded, records: {activities: []}, expect: {code: evidence.silent}}",
+    )
+    text = (folder / "policy.test.yaml").read_text("utf-8").replace('as_of: "2026-11-21"\n', "")
+    (folder / "policy.test.yaml").write_text(text, "utf-8")
+    assert auditor("test").out == (
+        "\npolicy.test.yaml\n  PASS  deletions · found\n  PASS  deletions · instead\n\n"
+        "2 tests: 2 passed, 0 failed\n"
+    )
+    page = next(path for path in (folder / "recorded" / "pages").rglob("*") if path.is_file())
+    page.chmod(0o600)
+    page.write_bytes(page.read_bytes() + b" ")
+    assert "[run.changed]" in auditor("test").err
 
 
 # The document

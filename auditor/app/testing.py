@@ -12,7 +12,8 @@ from pathlib import Path
 
 from auditor import __version__, compiler, config, fetcher, planner, tester
 from auditor.app.documents import write
-from auditor.app.jobs import bad_option, instants
+from auditor.app.jobs import Job, bad_option, instants
+from auditor.app.replaying import Received, received
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.environment import Environment
@@ -132,10 +133,11 @@ def _no_tests(job: TestJob, suite: TestSuite) -> Diagnostic:
 
 @dataclass(slots=True)
 class _Ready:
-    """A test whose check is compiled."""
+    """A test whose check is compiled and whose records are read."""
 
     case: TestCase
     check: CompiledCheck
+    records: Mapping[str, tuple[JSON, ...]]
     as_of: datetime
 
 
@@ -158,6 +160,7 @@ class _Run:
         self.suite = suite
         self.job = job
         self.problems: list[Diagnostic] = []
+        self._runs: dict[str, Checked[Received]] = {}
         self._compiled: dict[tuple[str, str, str], Checked[CompiledCheck]] = {}
         self._checks = {
             (policy.policy, check): _Tested(policy=policy.policy, check=check)
@@ -184,7 +187,7 @@ class _Run:
         found = tester.differences(case.expected, verdict)
         tested.has_failed |= bool(found)
         if self.job.coverage:
-            tested.seen.look(ready.check, plan, self.suite.catalogue, case.records)
+            tested.seen.look(ready.check, plan, self.suite.catalogue, ready.records)
         pointer = Diagnostic(code="", summary="", address=case.address.key())
         return TestResult(
             file=case.file,
@@ -207,14 +210,28 @@ class _Run:
         if checked.value is None:
             self.problems += (problem for problem in checked.diagnostics if problem not in self.problems)
             return None
-        as_of = case.as_of
+        received = self._received(case) if case.run is not None else None
+        if case.run is not None and received is None:
+            return None
+        of_run = next(iter(received.records.values()), {}) if received else {}
+        records = {**of_run, **case.records}
+        as_of = case.as_of or (received.as_of if received else None)
         if as_of is None:
-            newest = max(instants(case.records, self.suite.catalogue), default=None)
+            newest = max(instants(records, self.suite.catalogue), default=None)
             if newest is None:
                 self.problems.append(_no_instant(case.address))
                 return None
             as_of = newest + timedelta(milliseconds=1)
-        return _Ready(case, checked.value, as_of)
+        return _Ready(case, checked.value, records, as_of)
+
+    def _received(self, case: TestCase) -> Received | None:
+        """Return what the run of a test received, of its first environment; None where it can not be read."""
+        run = str(case.run)
+        if run not in self._runs:
+            self._runs[run] = received(Job(folder=self.job.folder, environ=self.job.environ), run)
+        at = case.address.at("run")
+        self.problems += (problem.with_(address=at, subject="") for problem in self._runs[run].diagnostics)
+        return self._runs[run].value
 
     def _compile(self, case: TestCase, values: Values) -> Checked[CompiledCheck]:
         told = repr([(name, value.json, value.sensitive) for name, value in sorted(values.items())])
@@ -251,7 +268,7 @@ class _Run:
             given=True,
         )
         audit = Audit(program, made, self.suite.catalogue)
-        ends = _answered(made, audit, self.suite.catalogue, ready.case.records)
+        ends = _answered(made, audit, self.suite.catalogue, ready.records)
         (verdict,) = audit.finish(ends)
         return made, verdict
 

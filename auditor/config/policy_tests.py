@@ -229,6 +229,7 @@ class _Suite:
             kind: self._records(kind, given, path, root, here.at("records", kind))
             for kind, given in test.records.items()
         }
+        run = self._inside(test.run, path, root, here.at("run")) if test.run is not None else None
         self._check_declared(test.variables, pack, here.at("variables"))
         values: Values = {}
         if check_id is not None:
@@ -247,6 +248,7 @@ class _Suite:
             values=values,
             as_of=parse_instant(as_of) if as_of else None,
             records={kind: given for kind, given in records.items() if given is not None},
+            run=None if run is None else str(run.resolve()),
             expected=test.expect,
             address=here,
         )
@@ -321,11 +323,8 @@ class _Suite:
             return None
         if not isinstance(given, str):
             return tuple(without(record, self.catalogue[kind].secret) for record in given)
-        source = path.parent / given
-        if not is_inside(source, root):
-            self.reading.problems.append(outside(given).with_(address=here, subject=""))
-            return None
-        if not self._reads_records:
+        source = self._inside(given, path, root, here)
+        if source is None or not self._reads_records:
             return None
         key = (kind, source)
         if key not in self._read:
@@ -333,6 +332,14 @@ class _Suite:
             self.reading.problems += (problem.with_(address=here, subject="") for problem in read.diagnostics)
             self._read[key] = read.value[kind] if read.value else None
         return self._read[key]
+
+    def _inside(self, name: str, path: Path, root: Path, here: Address) -> Path | None:
+        """Return what a name beside a file of tests leads to; None where that is not inside the project."""
+        found = path.parent / name
+        if is_inside(found, root):
+            return found
+        self.reading.problems.append(outside(name).with_(address=here, subject=""))
+        return None
 
     def _report(self, code: str, summary: str, detail: str, help: str, address: Address) -> None:
         self.reading.problem(code, summary, detail, help=help, address=address)

@@ -71,6 +71,8 @@ class PolicyTest(Document):
     """Values of variables, beside those of the file; the rest have their defaults."""
     records: dict[str, str | Many[dict[str, Any]]] = {}
     """Records by resource kind: a list, or a file beside this one (a page, a JSON array, or an object a line)."""
+    run: str | None = None
+    """The folder of a run beside this file: what it received, as of its own instant, for kinds without `records`."""
     expect: Annotated[Expected, BeforeValidator(_long_form, json_schema_input_type=VerdictWord | Expected)]
 
 
@@ -93,8 +95,9 @@ class TestCase:
     """
     One test that is ready to be run, with all that it needs of the project.
 
-    `pack` is cut down to the one check, and `values` are those of the variables that it uses. Without `as_of`
-    it is judged as of just after the newest record.
+    `pack` is cut down to the one check, and `values` are those of the variables that it uses. `run` is the path of
+    a run's folder, whose records stand in for kinds that `records` does not have. Without `as_of` it is judged as of
+    the run, or of just after the newest record.
     """
 
     __test__ = False  # pytest takes every class that is called Test… for its own
@@ -107,6 +110,7 @@ class TestCase:
     values: Values
     as_of: datetime | None
     records: Mapping[str, tuple[JSON, ...]]
+    run: str | None
     expected: Expected
     address: Address
 

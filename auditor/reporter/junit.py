@@ -17,7 +17,7 @@ from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.instant import format_instant
 from auditor.model.verdict import Asked, Report, Status, Verdict
 from auditor.reporter import JUnitFlavor, render_diagnostics, wording
-from auditor.reporter.neutral import one_line, shorten, visible
+from auditor.reporter.neutral import one_line, shorten, unattached
 
 MESSAGE_CHARACTERS: Final = 255
 """What GitHub's annotations show of a title, the shortest of the known limits."""
@@ -318,8 +318,8 @@ def _write_case(suite: ET.Element, case: _Case, flavor: Flavor, limit: int) -> N
         time=f"{case.elapsed_s:.3f}",
         **({"file": case.file} if flavor.file and case.file else {}),
     )
-    message = shorten(_harmless(one_line(case.message)), MESSAGE_CHARACTERS)
-    body = _cut(_harmless(case.body), limit)
+    message = shorten(unattached(one_line(case.message)), MESSAGE_CHARACTERS)
+    body = _cut(unattached(case.body), limit)
     if case.status is Status.SKIP:
         _add(element, "skipped", body, **({"message": message} if flavor.skip_message else {}))
     elif case.status is not Status.PASS:
@@ -330,14 +330,9 @@ def _write_case(suite: ET.Element, case: _Case, flavor: Flavor, limit: int) -> N
 
 def _add(parent: ET.Element, tag: str, text: str = "", **attributes: str) -> ET.Element:
     """Add an element; the only place where text enters the document."""
-    element = ET.SubElement(parent, tag, {name: _harmless(value) for name, value in attributes.items()})
-    element.text = _harmless(text) or None
+    element = ET.SubElement(parent, tag, {name: unattached(value) for name, value in attributes.items()})
+    element.text = unattached(text) or None
     return element
-
-
-def _harmless(text: str) -> str:
-    # GitLab and Azure DevOps attach the file that such a mark names.
-    return visible(text).replace("[[ATTACHMENT|", r"[[ATTACHMENT\u007c")
 
 
 def _token(text: str) -> str:

@@ -49,6 +49,11 @@ def as_json(document: JSON) -> str:
     return visible(text) + "\n"
 
 
+def unattached(text: str) -> str:
+    """Return a text fit for JUnit: visible, and without the mark of a file that GitLab and Azure DevOps attach."""
+    return visible(text).replace("[[ATTACHMENT|", r"[[ATTACHMENT\u007c")
+
+
 def one_line(text: str) -> str:
     """Return a text as one visible line: every run of white space is one space, and none is at the ends."""
     return " ".join(visible(text).split())

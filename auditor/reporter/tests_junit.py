@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.testing import TestReport, TestResult
 from auditor.reporter import render_diagnostics
-from auditor.reporter.neutral import one_line, shorten, visible
+from auditor.reporter.neutral import one_line, shorten, unattached
 from auditor.reporter.tests import FAILED, IDLE, NEEDLESS, NOT_COVERED, NOT_NOTICED, gaps, lines
 
 _EPOCH: Final = "1970-01-01T00:00:00"
@@ -64,7 +64,7 @@ def _case(result: TestResult) -> ET.Element:
         body = "\n".join(f"{sign} {text}" for sign, text in lines(result.differences))
         told = ", ".join(f"{each.what} is not as expected" for each in result.differences)
         failure = _element("failure", type=FAILED, message=shorten(_token(told), _MESSAGE_CHARACTERS))
-        failure.text = visible(f"{body}\n{one_line(result.reason)} [{result.code}]")
+        failure.text = unattached(f"{body}\n{one_line(result.reason)} [{result.code}]")
         case.append(failure)
     return case
 
@@ -95,14 +95,14 @@ def _mutation(report: TestReport) -> Iterator[ET.Element]:
 def _mistake(number: int, problem: Diagnostic) -> ET.Element:
     case = _named("configuration", f"{problem.code} {number}")
     error = _element("error", type=problem.code, message=shorten(_token(problem.detail), _MESSAGE_CHARACTERS))
-    error.text = visible(render_diagnostics([problem]))
+    error.text = unattached(render_diagnostics([problem]))
     case.append(error)
     return case
 
 
 def _fail(case: ET.Element, kind: str, message: str, body: str) -> ET.Element:
     failure = _element("failure", type=kind, message=message)
-    failure.text = visible(body)
+    failure.text = unattached(body)
     case.append(failure)
     return case
 
@@ -112,7 +112,7 @@ def _named(classname: str, name: str, elapsed_s: float = 0) -> ET.Element:
 
 
 def _element(tag: str, **attributes: str) -> ET.Element:
-    return ET.Element(tag, {name: visible(value) for name, value in attributes.items()})
+    return ET.Element(tag, {name: unattached(value) for name, value in attributes.items()})
 
 
 def _token(text: str) -> str:
