@@ -60,6 +60,7 @@ docs: $(READY) ## write what is made from code and policies: schemas and pages
 
 pins: ## renew the hashed pins (needs uv)
 	$(PINS) pyproject.toml --extra simulator --group dev -o requirements/dev.txt
+	$(PINS) pyproject.toml --extra simulator --group image -c requirements/dev.txt -o requirements/image.txt
 	$(PINS) --group bench -o requirements/bench.txt
 
 clean: ## forget what can be made again
