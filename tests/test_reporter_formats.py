@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 
+from auditor.model.source import Address
 from auditor.model.verdict import Status
 from auditor.reporter import render, wording
 from auditor.reporter.csv_document import COLUMNS
@@ -220,7 +221,7 @@ def test_every_result_has_its_rule_its_place_and_a_fingerprint_of_its_own(sample
     assert all(rules[result["ruleIndex"]]["id"] == result["ruleId"] for result in run["results"])
     assert all(result["locations"] for result in run["results"])
     keys = [(result["ruleId"], result["partialFingerprints"]["auditor/v1"]) for result in run["results"]]
-    assert len(set(keys)) == len(keys) or sample == "waivers"  # its two checks are about one record
+    assert len(set(keys)) == len(keys)
 
 
 def test_only_what_failed_or_was_not_decided_is_a_finding():
@@ -317,3 +318,23 @@ def test_an_observation_leads_to_what_was_asked():
     evidence = result["observations"][0]["relevant-evidence"]
     assert [each["description"] for each in evidence] == [wording.request(SAMPLES["failures"].asked[0])]
     assert outcome().population == 12
+
+
+def test_a_check_of_a_shipped_pack_stands_in_the_project_file():
+    """Its own file is in nobody's repository."""
+    shipped = Address(file="pack:pingone-activity/a.yaml", route=("checks", "a"))
+    of = report(failed(address=shipped, location=None))
+    (result,) = parsed(of, "sarif")["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert place == {"artifactLocation": {"uri": "auditor.yaml"}, "region": {"startLine": 1}}
+    assert result["properties"]["policy"] == "pack:pingone-activity/a.yaml, checks.a"
+    (_, properties, message), *_ = commands(of)
+    assert properties["file"] == "auditor.yaml"
+    assert "policy: pack:pingone-activity/a.yaml, checks.a" in message
+
+
+def test_two_expectations_on_one_record_are_two_findings():
+    found = failed()
+    (run,) = parsed(report(replace(found, outcomes=found.outcomes * 2)), "sarif")["runs"]
+    keys = [result["partialFingerprints"]["auditor/v1"] for result in run["results"]]
+    assert keys == ["f0001", "f0001:1"]

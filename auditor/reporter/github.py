@@ -77,7 +77,7 @@ def _commands(report: Report) -> Iterator[Command]:
     for status in (Status.ERROR, Status.FAIL):
         for verdict in report.verdicts:
             if verdict.status is status:
-                place = verdict.location or verdict.address
+                place = wording.repository_place(verdict)
                 yield _kind(verdict), f"{verdict.name}: {verdict.title}", _message(report, verdict), place
 
 

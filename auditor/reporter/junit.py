@@ -182,7 +182,7 @@ def _case(report: Report, verdict: Verdict, asked: dict[str, Asked], *, several:
         message=" ".join([*_waived(report, verdict), verdict.reason or verdict.title]),
         body="" if passed else "\n".join([*_waived(report, verdict), *_lines(_body(report, verdict, asked))]),
         out="\n".join([_examined(verdict), *_lines(("caveat", caveat) for caveat in verdict.caveats)]),
-        file=verdict.address.file if verdict.address else "",
+        file=wording.repository_place(verdict).file,
         elapsed_s=verdict.elapsed_s,
     )
 

@@ -128,31 +128,34 @@ def _results(report: Report, verdict: Verdict) -> Iterator[dict[str, JSON]]:
     if verdict.status is Status.ERROR:
         facts = {"code": verdict.code, "help": visible(verdict.help)}
         yield _result(verdict, f"Could not be decided: {verdict.reason}", verdict.name, "error", facts)
-    for outcome in verdict.outcomes:
+    for number, outcome in enumerate(verdict.outcomes):
         if outcome.status is not Status.FAIL:
             continue
+        # Two expectations can find one record.
+        suffix = f":{number}" if number else ""
         if not outcome.violations:
-            result = _result(verdict, outcome.reason, f"{verdict.name}: {outcome.expected}", _level(outcome))
+            result = _result(verdict, outcome.reason, f"{verdict.name}{suffix}", _level(outcome))
             yield result | (_suppressed(waivers) if outcome.is_waived else {})
         for found in outcome.violations:
-            yield _of_violation(verdict, outcome, found, waivers)
+            yield _of_violation(verdict, outcome, found, waivers, suffix)
         if more := outcome.exceptions - len(outcome.violations):
             text = f"{wording.quantity(more, 'further exception')}, listed in the run's evidence: {outcome.reason}"
             if outcome.violations:
-                yield _result(verdict, text, f"{verdict.name}: more", _level(outcome))
+                yield _result(verdict, text, f"{verdict.name}{suffix}: more", _level(outcome))
 
 
 def _of_violation(
-    verdict: Verdict, outcome: Outcome, found: Violation, waivers: list[str]
+    verdict: Verdict, outcome: Outcome, found: Violation, waivers: list[str], suffix: str
 ) -> dict[str, JSON]:
-    text = wording.violation(found)
     facts = {
         "code": outcome.code,
+        "policy": wording.place(verdict.location, verdict.address),
         "expected": visible(outcome.expected),
         "observed": visible(outcome.observed),
         "exceptions": outcome.exceptions,
     }
-    result = _result(verdict, text, found.fingerprint, _level(outcome), facts)
+    text, fingerprint = wording.violation(found), f"{found.fingerprint}{suffix}"
+    result = _result(verdict, text, fingerprint, _level(outcome), facts)
     return result | (_suppressed(waivers) if found.waived_by else {})
 
 
@@ -167,7 +170,7 @@ def _result(
         "ruleId": _rule_id(verdict),
         "level": level,
         "message": _message(f"{verdict.environment}: {text}"),
-        "locations": [{"physicalLocation": _place(verdict.location or verdict.address)}],
+        "locations": [{"physicalLocation": _place(wording.repository_place(verdict))}],
         "partialFingerprints": {"auditor/v1": visible(fingerprint)},
         "properties": {"environment": visible(verdict.environment), **(facts or {})},
     }
@@ -178,17 +181,16 @@ def _suppressed(waivers: list[str]) -> dict[str, JSON]:
     return {"suppressions": [{"kind": "external", "status": "accepted", "justification": justification}]}
 
 
-def _place(place: Location | Address | None) -> dict[str, JSON]:
-    file = place.file if place else "auditor.yaml"  # GitHub shows no result without a place
-    found: dict[str, JSON] = {"artifactLocation": {"uri": _uri(file)}}
+def _place(place: Location | Address) -> dict[str, JSON]:
+    region = {"startLine": 1}  # GitHub shows no result without a line
     if isinstance(place, Location):
-        found["region"] = {
+        region = {
             "startLine": place.line,
             "startColumn": place.column,
             "endLine": place.end_line,
             "endColumn": place.end_column,
         }
-    return found
+    return {"artifactLocation": {"uri": _uri(place.file)}, "region": region}
 
 
 def _uri(file: str) -> str:

@@ -218,6 +218,19 @@ def route(address: Address) -> str:
     return "".join(steps).removeprefix(".")
 
 
+def repository_place(verdict: Verdict) -> Location | Address:
+    """
+    Return the place of a check for a reader that looks it up in a repository.
+
+    That of a check of a shipped pack, which is in no repository, and of one without a place is the project file.
+    """
+    found = verdict.location or verdict.address
+    return PROJECT if found is None or found.file.startswith("pack:") else found
+
+
+PROJECT: Final = Address(file="auditor.yaml")
+
+
 def place(location: Location | None, address: Address | None) -> str:
     """Return `policies/a.yaml:12:5`, or `policies/a.yaml, checks.a.expect` where no line is known."""
     if location:
