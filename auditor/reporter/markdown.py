@@ -32,7 +32,7 @@ def render(report: Report, **_options: object) -> str:
     head = "\n\n".join(_head(report))
     rows = [row for verdicts in wording.groups(report) for row in _table(verdicts)]
     reasons = [_reason(report, verdict) for verdict in _by_gravity(report.verdicts) if _has_reason(verdict)]
-    reasons += _problems(report)
+    reasons += _problems(report) + _frameworks(report)
     room = DOCUMENT_BYTES - _size(head) - 400  # for the notes and the empty lines around them
     shown = _fitting(rows, max(room // 2, room - sum(map(_size, reasons))))
     parts = [head, *filter(None, ["\n".join(rows[:shown]).lstrip("\n")])]
@@ -111,6 +111,17 @@ def _reason(report: Report, verdict: Verdict) -> str:
 def _problems(report: Report) -> list[str]:
     blocks = [_block([render_diagnostics([problem]).rstrip()]) for problem in report.problems]
     return ["## Problems", *blocks] if blocks else []
+
+
+def _frameworks(report: Report) -> list[str]:
+    """Return the verdicts by criterion, where that was asked for."""
+    return [
+        f"## {_text(view.title)}\n\n{_text(wording.covered(view))}\n\n"
+        + _block(
+            f"{one_line(each.id):10}  {wording.supported(each, view.period_days)}" for each in view.criteria
+        )
+        for view in report.frameworks
+    ]
 
 
 def _block(lines: Iterable[str]) -> str:
