@@ -492,6 +492,45 @@ def plan(
 
 
 @main.command()
+@_policies
+@_selection
+@click.option(
+    "--require-least-privilege",
+    is_flag=True,
+    help="Make it an error (exit 2) where a worker application may do more than is needed.",
+)
+@_watched
+@_json
+def doctor(
+    as_json: bool,
+    require_least_privilege: bool,
+    quiet: bool,
+    log_level: LogLevel | None,
+    log_format: LogFormat,
+    **options: Any,
+) -> int:
+    """
+    Find out whether a run could read what is planned.
+
+    Asked for are a token, one small read of every planned endpoint, and the roles of the worker application
+    itself: what is missing, and what is too much. No verdict comes of it.
+    """
+    from auditor import app
+
+    job = _job(**options)
+    with app.watching(job, quiet=quiet, level=log_level or "warning", form=log_format):
+        checked = app.examine(job, require_least_privilege=require_least_privilege)
+    found = checked.value
+    if found is None:
+        if as_json:
+            _out(app.diagnostics_document(checked.diagnostics))
+        _mistakes(checked.diagnostics)
+    _out(app.examination_document(found) if as_json else app.examination_text(found, **_look()))
+    click.echo(f"auditor: {found.exit_reason} (exit {found.exit_code})", err=True)
+    return found.exit_code
+
+
+@main.command()
 @click.argument("name", metavar="CHECK")
 @_policies
 @_planning

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.app.console import Console
+    from auditor.app.doctor import examination_document, examination_text, examine
     from auditor.app.documents import document, write
     from auditor.app.explaining import explain
     from auditor.app.formatting import format_files, save
@@ -63,6 +64,9 @@ __all__ = [
     "check",
     "diagnostics_document",
     "document",
+    "examination_document",
+    "examination_text",
+    "examine",
     "explain",
     "explanation_text",
     "faults",
@@ -110,6 +114,9 @@ _HOMES = {
     "check": "run",
     "diagnostics_document": "views",
     "document": "documents",
+    "examination_document": "doctor",
+    "examination_text": "doctor",
+    "examine": "doctor",
     "explain": "explaining",
     "explanation_text": "views",
     "faults": "simulation",

@@ -192,9 +192,11 @@ def _may_be_declared(problem: Diagnostic, project: Project) -> bool:
     return any(pack.id in project.incomplete and problem.address.file in pack.files for pack in project.packs)
 
 
-def plan(job: Job, now: datetime | None = None, tenant: Environment | None = None) -> Checked[Planned]:
-    """Say exactly what a run would ask, without asking anything; *tenant* as in `validate`."""
-    prepared = validate(job, choose=not job.records, tenant=tenant)
+def plan(
+    job: Job, now: datetime | None = None, tenant: Environment | None = None, *, choose: bool = True
+) -> Checked[Planned]:
+    """Say exactly what a run would ask, without asking anything; *choose* and *tenant* as in `validate`."""
+    prepared = validate(job, choose=choose and not job.records, tenant=tenant)
     if prepared.value is None:
         return Checked(None, prepared.diagnostics)
     from auditor.app.selection import Selection

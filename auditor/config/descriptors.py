@@ -30,8 +30,8 @@ _BASES: Final = {
     "organization": "/organizations/{organization_id}",
     "service": "",
 }
-_ALL_ENVIRONMENTS: Final = "/environments"
-"""The environments of an organization, which PingOne lists outside of it."""
+_OUTSIDE: Final = ("/environments", "/roles")
+"""What belongs to an organization, and is listed by PingOne outside of it."""
 _SECRETS: Final = ("secret", "token", "password", "credential", "authorize", "introspect")
 """Last words of PingOne's paths that answer with what no report may hold."""
 
@@ -39,7 +39,7 @@ _SECRETS: Final = ("secret", "token", "password", "credential", "authorize", "in
 def refused_path(kind: ResourceKind) -> str:
     """Return why the path of a kind may not be read, or an empty text."""
     base = _BASES[kind.scope]
-    if kind.scope == "organization" and kind.path == _ALL_ENVIRONMENTS:
+    if kind.scope == "organization" and kind.path in _OUTSIDE:
         return ""
     below = kind.path.removeprefix(base)
     plain = re.fullmatch(r"(/([A-Za-z0-9][A-Za-z0-9_.-]*|\{each\}))*", below)

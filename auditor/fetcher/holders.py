@@ -10,7 +10,7 @@ from urllib.parse import quote
 from auditor.fetcher.completeness import Part
 from auditor.fetcher.failures import DRIFT, FetchError
 from auditor.fetcher.progress import Progress
-from auditor.model.evidence import Page
+from auditor.model.evidence import Page, QueryEnd
 from auditor.model.resource import ForEach, value_at
 from auditor.model.value import JSON
 
@@ -42,14 +42,29 @@ class Holders:
         Raises:
             FetchError: not all of them could be read.
         """
-        if self._found is not None:
-            return self._found
+        if self._found is None:
+            self._found = await self._records(progress, lambda reading: reading.read())
+        return self._found
+
+    async def first(self, progress: Progress) -> Mapping[str, JSON] | None:
+        """
+        Return one record of the other kind, None where there is none; what that takes is added to *progress*.
+
+        Raises:
+            FetchError: their first page could not be read.
+        """
+        found = await self._records(progress, lambda reading: reading.probe(hand_over=True))
+        return found[0] if found else None
+
+    async def _records(
+        self, progress: Progress, read: Callable[[Reading], Awaitable[QueryEnd]]
+    ) -> list[Mapping[str, JSON]]:
         found: list[Mapping[str, JSON]] = []
 
         async def take(page: Page) -> None:
             found.extend(page.records)
 
-        end = await self._reading(take).read()
+        end = await read(self._reading(take))
         progress.effort.requests += end.requests
         progress.effort.retries += end.retries
         progress.effort.waited_s += end.waited_s
@@ -60,7 +75,6 @@ class Holders:
                 f"{self.rule.resource}, of which each is to be read, came to no end: {end.failure.reason}"
             )
             raise FetchError(end.failure.code, reason, end.failure.help)
-        self._found = found
         return found
 
     def path(self, path: str, part: Part) -> str:

@@ -97,9 +97,9 @@ class Reading:
             self._read_by((self.query.filter, *self.query.further_filters), *self.query.fallbacks)
         )
 
-    async def probe(self) -> QueryEnd:
-        """Read the first page alone, hand nothing over, and return how many records of the window it holds."""
-        return await self._ended(self._read_first_page())
+    async def probe(self, *, hand_over: bool = False) -> QueryEnd:
+        """Read the first page alone, hand it over or nothing, and return how many records of the window it holds."""
+        return await self._ended(self._read_first_page(hand_over=hand_over))
 
     async def _ended(self, reading: Awaitable[QueryEnd]) -> QueryEnd:
         try:
@@ -304,13 +304,20 @@ class Reading:
             return ()
         return cut(part.window, self.places.worth(self.pacer.current, self._progress.effort.latency_s))
 
-    async def _read_first_page(self) -> QueryEnd:
-        part = Part(filter=self.query.filter, window=self.query.window)
+    async def _read_first_page(self, *, hand_over: bool) -> QueryEnd:
+        """Read the first page, where each record of another kind has a collection that of the first of them."""
+        self._started = self.settings.clock()
+        holder = await self.holders.first(self._progress) if self.holders else None
+        if self.holders and holder is None:
+            return self._end()
+        part = Part(filter=self.query.filter, window=self.query.window, holder=holder)
         async with self.places, aclosing(self._walk(part).pages()) as pages:
-            self._started = self.settings.clock()
             page = await anext(pages)
         self._progress.pages = 1
-        records = self._ledger.take(page.records, part)
+        found = self.holders.named(page.records, part) if self.holders else page.records
+        records = self._ledger.take(found, part)
+        if hand_over:
+            await self.hand_over(Page(query=self.query.id, number=1, records=records))
         held = sum(belongs(record, self.query, self.kind) for record in records)
         return replace(self._end(), records=held)
 

@@ -108,6 +108,16 @@ def reads_only(role: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldRole:
+    """A role that a worker application holds, with how far it reaches: its name, or its id where nothing tells that."""
+
+    role: str
+    scope_type: str
+    """`ORGANIZATION`, `ENVIRONMENT`, or what is smaller."""
+    scope_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NeededRole:
     """
     A role that a plan needs in an environment, with the resources that it is for.

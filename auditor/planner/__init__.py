@@ -17,15 +17,28 @@ from auditor.model.instant import Window
 from auditor.model.plan import Count, Plan, PlannedEnvironment, PlannedQuery, coverage
 from auditor.model.query import CompiledCheck, Program
 from auditor.model.resource import Catalogue
+from auditor.planner.checkup import Checkup, checkup
 from auditor.planner.counts import Counts
 from auditor.planner.document import to_document
 from auditor.planner.keeping import kept
 from auditor.planner.merging import EVERYTHING, Demand, Shared, alone, length, shared, span
 from auditor.planner.queries import MAX_URL, Maker
-from auditor.planner.roles import least, needed_roles
+from auditor.planner.roles import least, needed_roles, partial_reads, superfluous
 from auditor.planner.windows import narrowed, resolve
 
-__all__ = ["MAX_URL", "kept", "least", "needed_roles", "plan", "samples", "to_document"]
+__all__ = [
+    "MAX_URL",
+    "Checkup",
+    "checkup",
+    "kept",
+    "least",
+    "needed_roles",
+    "partial_reads",
+    "plan",
+    "samples",
+    "superfluous",
+    "to_document",
+]
 
 
 def plan(

@@ -14,7 +14,7 @@ from auditor.model.environment import Environment
 from auditor.model.instant import Duration, Window, edges
 from auditor.model.plan import PlannedQuery, Use, coverage
 from auditor.model.query import CompiledQuery
-from auditor.model.resource import Catalogue, ResourceKind
+from auditor.model.resource import Catalogue, ForEach, ResourceKind
 from auditor.planner.keeping import kept_of
 from auditor.planner.merging import EVERYTHING, Demand, Shared
 from auditor.planner.windows import bucket_length
@@ -79,14 +79,7 @@ class Maker:
         kind = self.kind
         each = None
         if kind.for_each is not None:
-            other = Maker(
-                kind.for_each.resource,
-                self.environment,
-                self.catalogue,
-                self.as_of,
-                own_resources=self.own_resources,
-            )
-            each = other.everything(f"{query_id}/each")
+            each = self._of(kind.for_each).everything(f"{query_id}/each")
         length = bucket_length(query, kind)
         slices = _slices(window, kind)
         page_size = _page_size(kind, query.options)
@@ -129,26 +122,36 @@ class Maker:
 
     def probe(self, query_id: str, longest: PlannedQuery) -> PlannedQuery:
         """Return the request that shows whether there is any record at all where a query would find some."""
-        kind, window = self.kind, longest.slices[-1]
+        kind, window = self.kind, longest.slices[-1] if longest.slices else None
         parameters = dict(longest.parameters)
         if kind.page.limit is not None:
-            parameters[kind.page.limit.parameter] = "1"
+            parameters[kind.page.limit.parameter] = str(kind.page.limit.minimum)
+        text = self._filter(longest, EVERYTHING, window)
         return replace(
             longest,
             id=query_id,
             method="GET",
             parameters=parameters,
-            filter=self._filter(None, EVERYTHING, window),
+            filter=text,
+            filter_parameter=kind.filter.parameter if kind.filter and text else None,
             further_filters=(),
             fallbacks=(),
             window=window,
-            slices=(window,),
+            slices=(window,) if window else (),
             uses=(),
             requests_at_least=1,
             requests_exact=True,
-            page_size=1 if kind.page.limit is not None else None,
+            page_size=kind.page.limit.minimum if kind.page.limit is not None else None,
             caveats=(),
+            each=self._of(kind.for_each).probe(f"{query_id}/each", longest.each)
+            if kind.for_each and longest.each
+            else None,
         )
+
+    def _of(self, other: ForEach) -> Maker:
+        """Return the maker of queries on the kind of whose records each has a collection of its own."""
+        own = self.own_resources
+        return Maker(other.resource, self.environment, self.catalogue, self.as_of, own_resources=own)
 
     def fits(self, demand: Demand, pushed: scim.Filter) -> bool:
         """Tell whether a filter can be asked in one request."""
@@ -171,7 +174,7 @@ class Maker:
             keeps=kept_of(demand.check, demand.name, self.as_of),
         )
 
-    def _filter(self, query: CompiledQuery | None, pushed: scim.Filter, window: Window | None) -> str:
+    def _filter(self, query: CompiledQuery | PlannedQuery, pushed: scim.Filter, window: Window | None) -> str:
         """Return the filter with `${window.start}` and `${window.end}` for the ends of a slice."""
         kind = self.kind
         terms: list[scim.Filter] = []
@@ -181,7 +184,7 @@ class Maker:
                     attribute, operator = scim.Attribute(bound.attribute), scim.Operator(bound.operator)
                     terms.append(scim.Compare(attribute, operator, scim.Placeholder(name)))
         for name, option in kind.options.items():
-            if option.attribute is not None and query is not None:
+            if option.attribute is not None:
                 value = scim.Literal(str(query.options[name]))
                 terms.append(scim.Compare(scim.Attribute(option.attribute), scim.Operator.EQ, value))
         if pushed != EVERYTHING:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import combinations
+from typing import Final
 
-from auditor.model.plan import NeededRole, Plan, PlannedQuery, reads_only
+from auditor.model.environment import Environment
+from auditor.model.plan import HeldRole, NeededRole, Plan, PlannedQuery, reads_only
 
 Readers = Mapping[str, Sequence[str]]
 """The roles that may read a resource, the least first, by the name of the resource."""
@@ -87,3 +89,58 @@ def least(readers: Readers, among: Collection[str] | None = None) -> tuple[str, 
             sum(ranks[role] for role in chosen),
         ),
     )
+
+
+def superfluous(
+    plan: Plan, environments: Iterable[Environment], held: Iterable[HeldRole], *, whole_organization: bool
+) -> dict[HeldRole, str]:
+    """
+    Return the roles of one worker application that are too much for some environments, with what to do.
+
+    *environments* are all that it reads, *whole_organization* tells whether anything that is planned belongs to
+    the organization and not to one of them. What stays reads as much as all of them.
+    """
+    held, environments = list(held), list(environments)
+    spared = dict.fromkeys(held, "Nothing that is planned needs it: take it away.")
+    for environment in environments:
+        readers = _readers(query for query in plan.queries if query.environment == environment.name)
+        here = [one for one in held if _reaches(one, environment)]
+        used = least(readers, {one.role for one in here})
+        best = least(readers)
+        too_many = sum(not reads_only(role) for role in used) > sum(not reads_only(role) for role in best)
+        for role in used:
+            # One that reaches the environment alone is less than one for the whole organization.
+            one = min(
+                (one for one in here if one.role == role), key=lambda one: one.scope_type == "ORGANIZATION"
+            )
+            if too_many and not reads_only(role) and role not in best:
+                spared[one] = f"It can change things. Instead of it these will do: {', '.join(best)}."
+            elif one.scope_type == "ORGANIZATION" and not whole_organization:
+                names = ", ".join(found.name for found in environments)
+                spared[one] = f"It reaches the whole organization. Limit it to: {names}."
+            else:
+                spared.pop(one, None)
+    return spared
+
+
+def partial_reads(plan: Plan, environment: Environment, held: Iterable[HeldRole]) -> dict[str, str]:
+    """Return what is read by a role for a part of an environment alone, such as a population, with that role."""
+    held = list(held)
+    whole = {one.role for one in held if _reaches(one, environment)}
+    part = {one.role for one in held if one.scope_type not in _WHOLE}
+    readers = _readers(query for query in plan.queries if query.environment == environment.name)
+    return {
+        name: role
+        for name, roles in readers.items()
+        if whole.isdisjoint(roles) and (role := _first(roles, part)) is not None
+    }
+
+
+def _reaches(one: HeldRole, environment: Environment) -> bool:
+    """Tell whether a role holds for all of an environment. Where the organization is not named, it is the worker's."""
+    if one.scope_type == "ENVIRONMENT":
+        return one.scope_id == environment.id
+    return one.scope_type == "ORGANIZATION"
+
+
+_WHOLE: Final = ("ORGANIZATION", "ENVIRONMENT")

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from auditor.model.instant import Duration
+from auditor.simulator import script
 from auditor.simulator.cast import RECORDS_URL, digest, uuid
 from auditor.simulator.refusal import invalid_value, required_value
 from auditor.simulator.rhythm import to_ms
@@ -43,6 +44,7 @@ class Organization:
         self._collections: Mapping[str, Callable[[], list[dict[str, Any]]]] = {
             _ENVIRONMENTS: self._all_environments,
             _LICENSES: self._licenses,
+            "/roles": _roles,
         }
 
     def serves(self, path: str) -> bool:
@@ -144,3 +146,11 @@ class Organization:
 
 def _text(instant: datetime) -> str:
     return instant.isoformat("T", "seconds").replace("+00:00", "Z")
+
+
+def _roles() -> list[dict[str, Any]]:
+    """Return the predefined roles."""
+    return [
+        {"id": identifier, "name": name, "applicableTo": ["ORGANIZATION", "ENVIRONMENT"]}
+        for name, identifier in script.ROLES.items()
+    ]

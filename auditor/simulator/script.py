@@ -121,6 +121,24 @@ LESSER_ROLES: Final = (
 )
 """Identifiers of the built-in roles: they are the same in every tenant."""
 
+ROLES: Final = {
+    "Organization Admin": ORGANIZATION_ADMIN,
+    **dict(
+        zip(
+            (
+                "Environment Admin",
+                "Identity Data Admin",
+                "Client Application Developer",
+                "Identity Data Read Only",
+                "Configuration Read Only",
+            ),
+            LESSER_ROLES,
+            strict=True,
+        )
+    ),
+}
+"""The built-in roles by name."""
+
 ADMIN_CONSOLE: Final = "adminui"
 ADMIN_WORKERS: Final = ("Terraform", "Release pipeline")
 OTHER_WORD_CLIENTS: Final = ("p14c-myaccount", "common-services-test")

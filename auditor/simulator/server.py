@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Mount
 
 from auditor.model.resource import Catalogue, ResourceKind
-from auditor.simulator import faults, refusal
+from auditor.simulator import faults, refusal, script
 from auditor.simulator.cast import digest, uuid
 from auditor.simulator.cursors import Cursors, Place
 from auditor.simulator.endpoints import Behaviour, Read, behaviour, known_parameters
@@ -333,10 +333,27 @@ class Simulator:
         """
         if kind.window is not None:
             return ()
+        if identifiers.get("each") == self._settings.client_id:
+            return self._own_roles()
         records = self._world.collection(kind.path, identifiers, parameters)
         if records is None:
             raise refusal.not_found()
         return records
+
+    def _own_roles(self) -> list[Mapping[str, Any]]:
+        """Return the role assignments of the client itself: as set, or what was enough for whoever made it."""
+        organization, environment = self._world.organization_id, self._world.environment_id
+        given = self._settings.roles or ("Environment Admin", "Identity Data Admin")
+        scopes = {"Organization Admin": {"type": "ORGANIZATION", "id": organization}}
+        return [
+            {
+                "id": uuid(digest("own role", name)),
+                "role": {"id": script.ROLES.get(name, uuid(digest("role", name)))},
+                "scope": scopes.get(name, {"type": "ENVIRONMENT", "id": environment}),
+                "readOnly": False,
+            }
+            for name in given
+        ]
 
     # --- pages ------------------------------------------------------------------------------------------
 
