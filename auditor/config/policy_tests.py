@@ -142,6 +142,8 @@ def _places(document: ProjectFile | None, request: Request, reading: Reading) ->
             continue
         if not request.paths and not exists(path) and is_folder(folder):
             continue  # a shipped pack: it has been tested
+        if not request.paths and not is_inside(path, request.folder):
+            continue  # it has been refused
         root = request.folder if is_inside(path, request.folder) else path.parent
         checked = test_files(path, name, root if path.is_dir() else path.parent)
         reading.problems += checked.diagnostics if is_test(path.name) else ()
