@@ -163,7 +163,9 @@ def test_the_policy_of_the_page_names_its_style_and_its_script_and_nothing_else(
         if meta.get("http-equiv") == "Content-Security-Policy"
     )
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
-    assert rules["default-src"] == "'none'"
+    closed = dict.fromkeys(("default-src", "base-uri", "form-action", "trusted-types"), "'none'")
+    assert {**closed, "require-trusted-types-for": "'script'"}.items() <= rules.items()
+    assert len(rules) == 7
     for name, element in (("style-src", "style"), ("script-src", "script")):
         (inline,) = tree.iter(element)
         digest = base64.b64encode(hashlib.sha256(inline.text.encode()).digest()).decode()
@@ -319,6 +321,8 @@ def test_the_gravest_results_stand_in_front_and_lead_to_their_details():
     looks = [row.get("data-look") for row in the(tree, "list")]
     assert looks == ["error", "error", "fail", "fail", "pass"]
     assert "Applications are deleted" in words(the(tree, "check-1"))
+    mixed = page(report(*(failed(check=each, severity=each) for each in SEVERITIES)))
+    assert [row.get("data-severity") for row in the(mixed, "list")] == list(reversed(SEVERITIES))
 
 
 def test_a_check_tells_its_filter_its_requests_its_violations_and_where_to_see_them():
@@ -368,22 +372,22 @@ def test_several_environments_stand_side_by_side(environments):
 
 
 @pytest.mark.parametrize(
-    ("name", "headline"),
+    ("name", "look", "headline"),
     [
-        ("all-pass", "Passed: no check found an exception that is not waived"),
-        ("no-occurrences", "Passed: no check found an exception that is not waived"),
-        ("failures", "Failed: 2 of 3 checks"),
-        ("errors", "Not decided: 2 checks could not be decided"),
-        ("undecided", "Not decided: 1 check could not be decided"),
-        ("configuration-problems", "Not done: 8 mistakes must be mended first"),
-        ("problems-beside-verdicts", "Not done: 2 mistakes must be mended first"),
-        ("nothing-selected", "Nothing was examined: no check was selected"),
-        ("only-skips", "Nothing was examined: every check was skipped"),
+        ("all-pass", "pass", "Passed: no check found an exception that is not waived"),
+        ("no-occurrences", "pass", "Passed: no check found an exception that is not waived"),
+        ("failures", "fail", "Failed: 2 of 3 checks"),
+        ("errors", "error", "Not decided: 2 checks could not be decided"),
+        ("undecided", "error", "Not decided: 1 check could not be decided"),
+        ("configuration-problems", "error", "Not done: 8 mistakes must be mended first"),
+        ("problems-beside-verdicts", "error", "Not done: 2 mistakes must be mended first"),
+        ("nothing-selected", "error", "Nothing was examined: no check was selected"),
+        ("only-skips", "skip", "Nothing was examined: every check was skipped"),
     ],
 )
-def test_the_headline_is_the_result_in_one_sentence(trees, name, headline):
+def test_the_headline_is_the_result_in_one_sentence(trees, name, look, headline):
     (found,) = trees[name].iter("h1")
-    assert words(found) == headline
+    assert (found.get("class"), words(found)) == (look, headline)
 
 
 def test_a_pass_without_an_occurrence_says_so(trees):
