@@ -1,8 +1,8 @@
 """The whole pack `pingone-activity` on a simulated tenant: requests, time, memory, and the verdicts of another way.
 
-The tenant runs in a process of its own, without limits. The other way takes the events from the world itself, not
-over the network, and judges each check by itself: what the server filters, pages, merged queries and slices play
-no part.
+The tenant runs in a process of its own and is asked at PingOne's rate. The other way takes the events from the world
+itself, not over the network, and judges each check by itself: what the server filters, pages, merged queries and
+slices play no part.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,8 +87,7 @@ def run(*, full: bool) -> None:
     now = format_instant(datetime.now(UTC).replace(microsecond=0))  # noqa: TID251  # as a user's clock
     world = simulator.World.generate(SEED, events, parse_instant(now))
     with tempfile.TemporaryDirectory() as name, tenant(events, now) as environ:
-        rates = [word for kind in KINDS for word in ("--rate", f"{kind}=0/s")]
-        found, report = judged(Path(name), now, environ, *rates)
+        found, report = judged(Path(name), now, environ)
         requests, windows, pages = asked(report)
         hot = world.facts.hot_events
         print(
@@ -97,7 +96,7 @@ def run(*, full: bool) -> None:
             f"{pages:,} pages\n"
             f"{found.seconds:.1f} s wall, {found.cpu_s:.1f} s CPU, {found.peak_mib:,.0f} MiB at the peak"
         )
-        compared = _compared(report, otherwise(Path(name), world, now, environ, report, rates))
+        compared = _compared(report, otherwise(Path(name), world, now, environ, report))
         print(f"{compared} verdicts, populations and numbers of exceptions are those of the other way")
 
 
@@ -107,7 +106,6 @@ def otherwise(
     now: str,
     environ: Mapping[str, str],
     report: Mapping[str, Any],
-    rates: Sequence[str],
 ) -> Verdicts:
     """Return what is found of each check by itself, about events that no network has seen."""
     events = folder / "events.ndjson"
@@ -118,6 +116,7 @@ def otherwise(
     ran = [verdict for verdict in report["verdicts"] if verdict["examined"]]
     of_events = {v["check"] for v in ran if {each["resource"] for each in v["examined"]} == {"activities"}}
     of_others = {verdict["check"] for verdict in ran} - of_events
+    rates = [word for kind in KINDS for word in ("--rate", f"{kind}=0/s")]
     found: Verdicts = {}
     for checks, options in (
         (of_events, ["--records", f"activities={events}"]),
