@@ -40,6 +40,7 @@ def _view(
             verdict=verdict.name,
             status=verdict.status,
             observed_days=_observed_days(verdict, queries, period),
+            waived=verdict.is_waived,
         )
         for criterion in dict.fromkeys(verdict.controls.get(framework.framework, ())):
             support[criterion].append(observed)

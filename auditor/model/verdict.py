@@ -249,6 +249,8 @@ class Support:
     verdict: str
     status: Status
     observed_days: int
+    waived: bool = False
+    """Whether waivers cover all that it found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,13 +82,14 @@ def supported(criterion: Criterion, period_days: int) -> str:
     """Return `2 checks: 1 fail (some-check), 1 pass · observed 14 of 365 days`, from the least to the most days."""
     if not criterion.support:
         return "no check speaks to it"
-    names: dict[Status, list[str]] = {}
+    names: dict[tuple[Status, str], list[str]] = {}
     for each in criterion.support:
-        names.setdefault(each.status, []).append(each.verdict.rpartition("/")[2])
+        how = (each.status, "waived" if each.waived else each.status.word)
+        names.setdefault(how, []).append(each.verdict.rpartition("/")[2])
     counts = ", ".join(
-        f"{len(names[status])} {status.word}"
-        + (f" ({', '.join(dict.fromkeys(names[status]))})" if status >= Status.FAIL else "")
-        for status in sorted(names, reverse=True)
+        f"{len(names[status, how])} {how}"
+        + (f" ({', '.join(dict.fromkeys(names[status, how]))})" if status >= Status.FAIL else "")
+        for status, how in sorted(names, reverse=True)
     )
     days = sorted({each.observed_days for each in criterion.support})
     least = f"{days[0]} to " if len(days) > 1 else ""
