@@ -133,7 +133,7 @@ def faults(*, passing: bool) -> list[Any]:
 @pytest.mark.parametrize("fault", faults(passing=True))
 def test_a_fault_that_passes_changes_nothing(tenant: Simulated, fault: str):
     with simulated(fault) as faulty:
-        found = faulty.fetched(faulty.query(last="1d"))
+        found = faulty.fetched(faulty.query(last="1d"), timeout_s=0.3 if "stall" in fault else 10)
     assert found.end.complete, found.end
     assert sorted(found.ids) == sorted(tenant.fetched(tenant.query(last="1d")).ids)
 
@@ -161,9 +161,9 @@ def test_every_fault_of_the_simulator_is_met():
 
     met = {Fault.parse(row["fault"]).kind for row in FAULTS}
     below = {"count", "slow"}
-    # Nothing in an answer shows that an event is late; the settling time of `window: hot` is the guard.
-    undetectable = {"late"}
-    assert set(Fault.NAMES) == met | below | undetectable
+    # Nothing in an answer shows that an event is late: see tests/test_clocks.py for what is done about it.
+    elsewhere = {"late"}
+    assert set(Fault.NAMES) == met | below | elsewhere
 
 
 def test_a_filter_that_is_refused_is_told_with_what_would_be_supported():
