@@ -791,7 +791,11 @@ def waiver() -> None:
 
 @waiver.command("list")
 @_project
-@click.option("--stats", metavar="FILE", help="JSON report of an earlier run, which tells what is unused.")
+@click.option(
+    "--stats",
+    metavar="FILE",
+    help="JSON report of a run that tells what is unused (default: the latest run).",
+)
 @_json
 def list_waivers(as_json: bool, **options: Any) -> int:
     """Show which waivers are active, expiring, expired, unused or not begun."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -76,21 +77,34 @@ def test_a_list_says_how_every_waiver_stands_today(auditor: Run, project: Path):
 
 
 def test_an_earlier_run_tells_what_is_unused(auditor: Run, project: Path):  # noqa: F811
-    write(project, used=days(-1, 40), unused=days(-1, 40), unknown=days(-1, 40))
-    uses = [
-        {"waiver": {"name": name}, "state": state, "matched": matched}
-        for name, state, matched in (("used", "active", 3), ("unused", "unused", 0), ("gone", "unused", 0))
-    ]
-    (project / "report.json").write_text(json.dumps({"waivers": uses}), "utf-8")
-    found = listed(auditor("waiver", "list", "--json", "--stats", "report.json"))
-    assert {name: (state, matched) for name, (state, _, _, matched) in found.items()} == {
-        "used": ("active", 3),
+    """The latest by itself, or that of a JSON report; of a waiver that is about something else now, none does."""
+    write(project, used=days(-1, 40), unused=days(-1, 40, where='id eq "7"'), changed=days(-1, 40))
+    event = {"id": "1", "recordedAt": "2026-11-02T00:00:00Z", "action": {"type": "USER.CREATED"}}
+    (project / "events.json").write_text(json.dumps([event]), "utf-8")
+    words = ("--records", "activities=events.json", "--environment", "prod", "--check", "slight")
+    assert auditor("check", *words, "--report", "json=report.json").code == 0
+    write(
+        project,
+        used=days(-1, 45, reason="another"),
+        unused=days(-1, 40, where='id eq "7"'),
+        changed=days(-1, 40, where="id pr"),
+        new=days(-1, 40),
+    )
+    expected = {
+        "used": ("active", 1),
         "unused": ("unused", 0),
-        "unknown": ("active", None),
+        "changed": ("active", None),
+        "new": ("active", None),
     }
-    (project / "report.json").write_text("[]", "utf-8")
-    ran = auditor("waiver", "list", "--stats", "report.json")
-    assert (ran.code, "[option.bad-stats]" in ran.err) == (1, True)
+    for more in ((), ("--stats", "report.json")):
+        found = listed(auditor("waiver", "list", "--json", *more))
+        assert {name: (state, matched) for name, (state, _, _, matched) in found.items()} == expected
+    text = auditor("waiver", "list").out
+    assert re.search(r"  unused +unused · until .*\n(?:  .*\n)+?      last run     0 violations\n", text)
+    for content in ("[]", "{}", '{"waivers": [1]}', "nonsense"):
+        (project / "report.json").write_text(content, "utf-8")
+        ran = auditor("waiver", "list", "--stats", "report.json")
+        assert (ran.code, "[option.bad-stats]" in ran.err) == (1, True)
 
 
 def test_without_waivers_the_list_says_how_to_add_one(auditor: Run, project: Path):  # noqa: F811

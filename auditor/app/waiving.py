@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
-from auditor import config
+from auditor import config, runs
 from auditor.app.clock import wall_clock
 from auditor.app.documents import write
+from auditor.app.evidence import LATEST, REPORT, find_run
 from auditor.app.git import git
 from auditor.app.jobs import Job, bad_option, validate
 from auditor.app.views import diagnostics_document
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.instant import Duration
 from auditor.model.value import JSON, parse_json
-from auditor.model.waiver import Waiver
+from auditor.model.verdict import Report
+from auditor.model.waiver import Waiver, WaiverUse
 from auditor.reporter.waivers import Change, Effect, Standing
 
 SOON: Final = timedelta(days=30)
@@ -41,47 +44,57 @@ class NewWaiver:
 
 
 def waivers(job: Job) -> Checked[tuple[Standing, ...]]:
-    """Say how every waiver stands today, and with `stats` of the job what it was about in an earlier run."""
+    """Say how every waiver stands today, and what it was about in the run that a job names, or in the latest."""
     checked = validate(job)
     uses = _uses(job)
     if checked.value is None or uses.value is None:
         return Checked(None, (*checked.diagnostics, *uses.diagnostics))
     today = wall_clock().date()
     found = tuple(
-        _standing(waiver, today, uses.value.get(waiver.name)) for waiver in checked.value.program.waivers
+        _standing(waiver, today, uses.value.get(_about(waiver))) for waiver in checked.value.program.waivers
     )
     return Checked(found, checked.diagnostics)
 
 
-def _standing(waiver: Waiver, today: date, use: JSON) -> Standing:
+def _standing(waiver: Waiver, today: date, use: WaiverUse | None) -> Standing:
     state = waiver.state(today)
     left = (waiver.expires - today).days + 1 if waiver.expires and state == "active" else None
-    unused = state == "active" and use is not None and use["state"] == "unused"
+    unused = state == "active" and use is not None and use.state == "unused"
     return Standing(
         waiver=waiver,
         state="unused" if unused else state,
         days_left=left,
         expires_soon=not unused and left is not None and left <= SOON.days,
-        matched=None if use is None else int(use["matched"]),
+        matched=None if use is None else use.matched,
     )
 
 
-def _uses(job: Job) -> Checked[Mapping[str, JSON]]:
-    """Return what became of waivers in the run whose JSON report a job names, by name."""
+def _about(waiver: Waiver) -> tuple[object, ...]:
+    """Return what a waiver is about: of one that has changed since, an earlier run says nothing."""
+    return waiver.name, waiver.check, waiver.environments, waiver.where, waiver.records
+
+
+def _uses(job: Job) -> Checked[Mapping[tuple[object, ...], WaiverUse]]:
+    """Return what became of waivers in the run whose JSON report a job names, or in the latest that is there."""
     if job.stats is None:
-        return Checked({})
-    try:
-        report = parse_json((job.folder / job.stats).read_bytes())
-        return Checked({str(use["waiver"]["name"]): use for use in report["waivers"]})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = Diagnostic(
-            code="option.bad-stats",
-            summary="No waivers",
-            detail=f"The file {job.stats} tells of no waivers: {type(error).__name__}: {error}.",
-            help="Name the JSON report of an earlier run: auditor check --report json=FILE",
-            subject="--stats",
-        )
-        return Checked(None, (problem,))
+        latest = find_run(job, LATEST).value
+        uses: tuple[WaiverUse, ...] = ()
+        with suppress(OSError, ValueError):  # one that came to no end, or is of another version, says nothing
+            uses = latest.load(REPORT, Report).waivers if latest else ()
+    else:
+        try:
+            report = parse_json((job.folder / job.stats).read_bytes())
+            uses = runs.load(tuple[WaiverUse, ...], json.dumps(report["waivers"]).encode())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problem = Diagnostic(
+                code="option.bad-stats",
+                summary="No waivers",
+                detail=f"The file {job.stats} tells of no waivers: {type(error).__name__}: {error}.",
+                help="Name the JSON report of an earlier run: auditor check --report json=FILE",
+                subject="--stats",
+            )
+            return Checked(None, (problem,))
+    return Checked({_about(use.waiver): use for use in uses})
 
 
 def lint_waivers(job: Job) -> Checked[tuple[Standing, ...]]:

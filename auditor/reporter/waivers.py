@@ -78,7 +78,7 @@ def render(standings: Sequence[Standing], *, width: int, color: bool) -> str:
                 ("covers", one_line(f"{waiver.check} in {', '.join(waiver.environments)}{_which(waiver)}")),
                 ("reason", one_line(waiver.reason)),
                 ("approved by", one_line(f"{waiver.approved_by} ({waiver.ticket})")),
-                ("matched", "" if standing.matched is None else quantity(standing.matched, "violation")),
+                ("last run", "" if standing.matched is None else quantity(standing.matched, "violation")),
             )
         )
     page.blank()
