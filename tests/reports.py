@@ -404,9 +404,10 @@ def everywhere(text: str) -> Report:
                     expression=text,
                     expected=text,
                     observed=text,
-                    exceptions=1,
+                    exceptions=2,
+                    waived=1,
                     violations=(
-                        violation(identity=text, message=text, link=text, item={text: text}),
+                        violation(waived_by=text, identity=text, message=text, link=text, item={text: text}),
                     ),
                     help=text,
                 ),
@@ -416,6 +417,14 @@ def everywhere(text: str) -> Report:
             controls={text: (text,)},
             remediation=text,
             references=(text,),
+        ),
+        waivers=(
+            WaiverUse(
+                waiver=waiver(text, check=text, environments=(text,), reason=text, approved_by=text, ticket=text,
+                              where=text, records=(text,)),
+                state="active",
+                matched=1,
+            ),
         ),
         run_id=text,
         tool_version=text,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,26 @@ def test_a_link_out_of_the_project_is_not_read(
     (project / "waivers.yaml").symlink_to(outside / "waivers.yaml")
     ran = auditor("validate")
     assert (ran.code, "[file.outside-project]" in ran.err) == (1, True)
+
+
+def test_the_page_about_waivers_shows_what_is_valid(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    page = (ROOT / "docs" / "waivers.md").read_text("utf-8")
+    waivers, policy = re.findall(r"```yaml\n# .*?\n(.*?)```", page, re.DOTALL)
+    assert SCHEMA.is_valid(yaml.load(waivers, "waivers.yaml").value)
+    (project / "waivers.yaml").write_text(waivers, "utf-8")
+    (project / "auditor.yaml").write_text(
+        "version: 1\npolicies: [{pack: pingone-activity, variables: {admin_clients: [], license_cap: 5}}]\n"
+        f"environments: {{prod: {{id: abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6, region: NA}}}}\n{policy}",
+        "utf-8",
+    )
+    ran = auditor("waiver", "list", "--json")
+    assert [one["name"] for one in json.loads(ran.out)["waivers"]] == ["legacy-importer", "reviewed-deletion"]
+    (waiver,) = (
+        one for one in auditor("explain", "app-deletion-by-admin-clients").out.splitlines() if "until" in one
+    )
+    assert waiver.startswith(
+        "      waiver       until 2026-12-31 by security-board: The importer is replaced"
+    )

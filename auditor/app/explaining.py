@@ -38,6 +38,7 @@ def explain(job: Job, name: str, now: datetime | None = None) -> Checked[tuple[E
             check=check,
             plan=planned.value.plan,
             fields=_fields(check, catalogue),
+            waivers=program.waivers_of(check),
             kept=tuple(planner.kept(check, each, planned.value.plan.as_of) for each in check.expectations),
         )
         for check in found

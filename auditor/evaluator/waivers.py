@@ -23,7 +23,7 @@ class Waiving:
     """
 
     def __init__(self, program: Program, catalogue: Catalogue, day: date) -> None:
-        self._waivers = program.waivers
+        self._program = program
         self._catalogue = catalogue
         self._day = day
         self._checks = {check.name: check for check in program.checks}
@@ -31,7 +31,7 @@ class Waiving:
 
     def asked_by(self, check: CompiledCheck) -> Callable[[Violation], str | None] | None:
         """Return what names the waiver that covers a violation of a check; None where there is no waiver of it."""
-        about = [_About(waiver, check, self._catalogue) for waiver in self._of(check)]
+        about = [_About(waiver, check, self._catalogue) for waiver in self._program.waivers_of(check)]
         if not about:
             return None
         return lambda violation: self._first([each.waiver for each in about if each.matches(violation)])
@@ -41,7 +41,7 @@ class Waiving:
         return tuple(self._applied(verdict) for verdict in verdicts)
 
     def _applied(self, verdict: Verdict) -> Verdict:
-        waivers = self._of(self._checks[verdict.name])
+        waivers = self._program.waivers_of(self._checks[verdict.name])
         whole = [waiver for waiver in waivers if not waiver.where and not waiver.records]
         if not whole:
             return verdict
@@ -55,7 +55,7 @@ class Waiving:
             if verdict.outcomes
         }
         uses = []
-        for waiver in self._waivers:
+        for waiver in self._program.waivers:
             found = [judged.get((environment, waiver.check)) for environment in waiver.environments]
             if any(status is not None for status in found):
                 is_sure = all(status is not None and status is not Status.ERROR for status in found)
@@ -68,13 +68,6 @@ class Waiving:
         # A disposition is quiet when its records have left the window.
         unused = state == "active" and waiver.kind == "exception" and not matched and is_sure
         return WaiverUse(waiver=waiver, state="unused" if unused else state, matched=matched)
-
-    def _of(self, check: CompiledCheck) -> list[Waiver]:
-        return [
-            waiver
-            for waiver in self._waivers
-            if waiver.check == f"{check.pack}/{check.id}" and check.environment in waiver.environments
-        ]
 
     def _covered(self, outcome: Outcome, whole: Sequence[Waiver]) -> Outcome:
         if outcome.status is not Status.FAIL or outcome.exceptions:

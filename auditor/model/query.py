@@ -140,3 +140,12 @@ class Program:
     pushdown: Pushdown = "documented"
     waivers: tuple[Waiver, ...] = ()
     """The waivers of its checks, in the order of their file; no verdict beneath them depends on any."""
+
+    def waivers_of(self, check: CompiledCheck) -> tuple[Waiver, ...]:
+        """Return the waivers of a check in its environment."""
+        name = f"{check.pack}/{check.id}"
+        return tuple(
+            waiver
+            for waiver in self.waivers
+            if waiver.check == name and check.environment in waiver.environments
+        )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from auditor.model.plan import Plan, PlannedQuery, Use
 from auditor.model.query import CompiledCheck, CompiledExpectation
+from auditor.model.waiver import Waiver
 from auditor.reporter.neutral import one_line
 from auditor.reporter.page import Page
-from auditor.reporter.wording import Fact, quantity
+from auditor.reporter.wording import Fact, answered_for, quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +19,15 @@ class Explanation:
     A check with what can be told of it before a run.
 
     `fields` holds by query name the fields that its expressions and filter read, and whether each may be absent;
-    `kept` says for each expectation what of the records it keeps, and why, empty for nothing that grows.
+    `kept` says for each expectation what of the records it keeps, and why, empty for nothing that grows. `waivers`
+    are those of the check in its environment.
     """
 
     check: CompiledCheck
     plan: Plan
     fields: Mapping[str, Mapping[str, bool]]
     kept: tuple[str, ...]
+    waivers: tuple[Waiver, ...] = ()
 
     @property
     def queries(self) -> tuple[tuple[PlannedQuery, Use], ...]:
@@ -40,6 +43,7 @@ def render(explanation: Explanation, *, width: int, color: bool) -> str:
     check = explanation.check
     page.put(one_line(check.title), "bold", head=f"{one_line(check.name)}  ")
     page.facts(_about(check))
+    page.facts(("waiver", answered_for(waiver)) for waiver in explanation.waivers)
     page.facts((("skipped", one_line(explanation.plan.skipped.get(check.name, ""))),))
     for name, query in check.queries.items():
         page.section(f"Query {name}" if name else "Query")

@@ -193,16 +193,17 @@ def waivers(report: Report, verdict: Verdict) -> list[str]:
         for outcome in verdict.outcomes
     )
     known = {use.waiver.name: use.waiver for use in report.waivers}
-    return [_waiver(known[name]) for name in dict.fromkeys(covering) if name in known]
+    return [answered_for(known[name]) for name in dict.fromkeys(covering) if name in known]
 
 
 def waiver_uses(report: Report) -> Iterator[Fact]:
     """Tell what became of each waiver of a run, by its state."""
     for use in report.waivers:
-        yield use.state, f"{use.waiver.check} {_waiver(use.waiver)}, {use.matched} matched"
+        yield use.state, f"{one_line(use.waiver.check)} {answered_for(use.waiver)}, {use.matched} matched"
 
 
-def _waiver(waiver: Waiver) -> str:
+def answered_for(waiver: Waiver) -> str:
+    """Return `until 2026-12-31 by the board: migration (TICKET-1) [legacy-importer]`."""
     until = f"until {waiver.expires} " if waiver.expires else ""
     ticket = f" ({waiver.ticket})" if waiver.ticket else ""
     return one_line(f"{until}by {waiver.approved_by}: {waiver.reason}{ticket} [{waiver.name}]")
