@@ -466,6 +466,16 @@ def test_two_thousand_checks_and_ten_thousand_violations_make_a_page_of_some_meg
     assert len(render(many, "html")) < 4_000_000
 
 
+def test_controls_and_records_name_so_many_checks_and_fields_and_say_how_many_more():
+    many = {f"field{number:02}": number for number in range(15)}
+    shown = failed()
+    (one,) = shown.outcomes
+    wide = replace(shown, outcomes=(replace(one, violations=(violation(values=many),)),))
+    tree = page(report(wide, *(verdict(check=f"c{number}") for number in range(24))))
+    assert "field11 11 and 3 more" in words(the(tree, "check-1"))
+    assert "c18 and 5 more" in words(the(tree, "overview"))
+
+
 def test_lists_and_texts_that_are_cut_say_so():
     uses = tuple(replace(SMALL.variables[0], name=f"v{number}") for number in range(501))
     queries = tuple(asked(end(query=f"q{number}"), id=f"q{number}") for number in range(501))

@@ -18,7 +18,7 @@ import jinja2
 from markupsafe import Markup
 
 from auditor.model.verdict import Report
-from auditor.reporter.html.views import FILTERS, Page
+from auditor.reporter.html.views import BOUNDS, FILTERS, Page
 from auditor.reporter.neutral import visible
 
 _POLICY: Final = (
@@ -53,6 +53,7 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters |= FILTERS
+    environment.globals |= BOUNDS
     return environment.from_string(_asset("page.html"))
 
 

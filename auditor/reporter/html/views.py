@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -292,7 +292,7 @@ class Page:
             for violation in outcome.violations
             if violation.link and _at_end(violation)
         )
-        return tuple(dict.fromkeys(map(one_line, found)))[:3]
+        return tuple(dict.fromkeys(map(one_line, found)))
 
     def graphs(self, verdict: Verdict, examined: Examined) -> tuple[charts.Graph, ...]:
         """Return the counts that a query of a check found."""
@@ -433,10 +433,13 @@ def _first(items: Iterable[object], limit: int = LISTED) -> list[object]:
     return list(items)[:limit]
 
 
-def _more(items: Sequence[object], limit: int = LISTED) -> str:
+def _more(items: Sized, limit: int = LISTED) -> str:
     """Return a sentence about what a list leaves out; empty where it does not."""
     return f"The first {limit:,} of {len(items):,} are listed." if len(items) > limit else ""
 
+
+BOUNDS: Final = {"LINKED": LINKED, "LISTED": LISTED, "READ": READ}
+"""How much the template lists."""
 
 FILTERS: Final[Mapping[str, Callable[..., object]]] = {
     "answer": _answer,
