@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -176,3 +177,18 @@ def forwarding(port: int, host: str, there: int) -> Iterator[None]:
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
             one.close()
+
+
+@pytest.mark.parametrize("command", [("check",), ("plan", "--probe"), ("doctor",)], ids=" ".join)
+def test_every_read_carries_the_id_of_its_run(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """PingOne's audit events repeat it, so that the auditor's own footprint can be told from others'."""
+    with serve(create_app(world(), shipped_kinds(), Settings(), wall_clock)) as running:
+        lead_to(running.api_url, running.auth_url, monkeypatch)
+        cli.run([*command, "policy.yaml", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    reads = [seen for seen in running.requests if seen.method == "GET"]
+    (run_id,) = {seen.headers["x-ping-external-transaction-id"] for seen in reads}
+    assert re.fullmatch(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}", run_id)
+    assert report.get("run_id", run_id) == run_id

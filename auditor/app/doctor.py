@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from auditor import __version__, fetcher, planner
-from auditor.app.clock import wall_clock
+from auditor.app.clock import new_run_id, wall_clock
 from auditor.app.jobs import Job, Planned, plan
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.environment import Environment
@@ -80,6 +80,7 @@ async def _read(
         clock=wall_clock,
         user_agent=f"auditor/{__version__}",
         attempts=ATTEMPTS,
+        run_id=new_run_id(wall_clock()),
         concealed=job.concealed,
     )
     environments = {environment.name: environment for environment in planned.project.environments}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from auditor import __version__, fetcher, planner
-from auditor.app.clock import wall_clock
+from auditor.app.clock import new_run_id, wall_clock
 from auditor.app.jobs import Job, Planned, plan
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.evidence import QueryEnd
@@ -41,7 +41,10 @@ async def _read(
     """Ask for the first page of each sample; a plan of probes alone asks for nothing else."""
     probing: Plan = replace(planned.plan, queries=(), probes=samples)
     settings = fetcher.Settings(
-        clock=wall_clock, user_agent=f"auditor/{__version__}", concealed=job.concealed
+        clock=wall_clock,
+        user_agent=f"auditor/{__version__}",
+        concealed=job.concealed,
+        run_id=new_run_id(planned.plan.as_of),
     )
     environments = {environment.name: environment for environment in planned.project.environments}
     by_id = {sample.id: sample for sample in samples}

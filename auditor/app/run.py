@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from datetime import date, datetime
 from typing import Final
 
 from auditor import __version__, config, fetcher, scim
-from auditor.app.clock import wall_clock
+from auditor.app.clock import new_run_id, wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import Digests, Resumed, begin, finish, locked, not_writable, resumed
 from auditor.app.frameworks import with_views
@@ -45,7 +44,7 @@ def check(job: Job, on_event: Callable[[Event], None] = lambda _: None) -> Repor
     document is written in any case, to the data folder and wherever the job says.
     """
     started = wall_clock()
-    run = _Run(job=job, started=started, run_id=_run_id(started))
+    run = _Run(job=job, started=started, run_id=new_run_id(started))
     paths = targets(job)
     try:
         report = run.report(paths.diagnostics, on_event)
@@ -59,11 +58,6 @@ def check(job: Job, on_event: Callable[[Event], None] = lambda _: None) -> Repor
     report = replace(report, problems=(*report.problems, *problems))
     code, reason = gate_of(job).conclude(report.verdicts, report.problems, report.waivers)
     return replace(report, exit_code=code, exit_reason=reason)
-
-
-def _run_id(started: datetime) -> str:
-    """Return a name for a run that sorts by time and is fit for a header of PingOne and for a folder."""
-    return f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def _bug(error: Exception) -> Diagnostic:
