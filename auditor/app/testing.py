@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from importlib import import_module
@@ -64,12 +65,16 @@ def test(job: TestJob) -> TestReport:
     loaded = config.load_tests(request)
     if loaded.value is None:
         return _concluded((), loaded.diagnostics, None, None)
-    run = _Run(loaded.value, job)
-    results = tuple(run.results())
-    problems = [*loaded.diagnostics, *run.problems]
+    with asyncio.Runner() as runner:
+        return _tested(_Run(loaded.value, job, runner), loaded.value, loaded.diagnostics)
+
+
+def _tested(run: _Run, suite: TestSuite, diagnostics: tuple[Diagnostic, ...]) -> TestReport:
+    job, results = run.job, tuple(run.results())
+    problems = [*diagnostics, *run.problems]
     if not results and not problems:
-        problems.append(_no_tests(job, loaded.value))
-    located = config.located(problems, loaded.value.sources)
+        problems.append(_no_tests(job, suite))
+    located = config.located(problems, suite.sources)
     coverage = run.coverage() if job.coverage else None
     mutation = run.mutation() if job.mutate else None
     return _concluded(results, located, coverage, mutation)
@@ -156,12 +161,13 @@ class _Tested:
 class _Run:
     """The tests of a suite on their way to a report."""
 
-    def __init__(self, suite: TestSuite, job: TestJob) -> None:
+    def __init__(self, suite: TestSuite, job: TestJob, runner: asyncio.Runner) -> None:
         self.suite = suite
         self.job = job
+        self.runner = runner
         self.problems: list[Diagnostic] = []
         self._runs: dict[str, Checked[Received]] = {}
-        self._compiled: dict[tuple[str, str, str], Checked[CompiledCheck]] = {}
+        self._compiled: dict[tuple[str, ...], Checked[CompiledCheck]] = {}
         self._checks = {
             (policy.policy, check): _Tested(policy=policy.policy, check=check)
             for policy in suite.policies
@@ -235,7 +241,7 @@ class _Run:
 
     def _compile(self, case: TestCase, values: Values) -> Checked[CompiledCheck]:
         told = repr([(name, value.json, value.sensitive) for name, value in sorted(values.items())])
-        key = (case.policy, case.check, told)
+        key = (case.policy, case.check, told, repr([policy.locals for policy in case.pack.files.values()]))
         if key not in self._compiled:
             environment = Environment(name=_ENVIRONMENT)
             project = Project(
@@ -268,7 +274,7 @@ class _Run:
             given=True,
         )
         audit = Audit(program, made, self.suite.catalogue)
-        ends = _answered(made, audit, self.suite.catalogue, ready.records)
+        ends = self.runner.run(_answered(made, audit, self.suite.catalogue, ready.records))
         (verdict,) = audit.finish(ends)
         return made, verdict
 
@@ -299,10 +305,10 @@ class _Run:
         for tested in self._checks.values():
             if not tested.ready or tested.has_failed:
                 continue
-            working: set[int] = set()
+            noticed: Counter[int] = Counter()
             for mutant in self._mutants(tested.ready[0]):
                 total += 1
-                if self._is_noticed(mutant.check, tested.ready, working):
+                if self._is_noticed(mutant, tested.ready, noticed):
                     killed += 1
                     continue
                 excuse = _excuse(mutant.name, tested, excuses[tested.policy])
@@ -322,7 +328,7 @@ class _Run:
             idle += (
                 (ready.case.file, ready.case.name)
                 for number, ready in enumerate(tested.ready)
-                if number not in working
+                if not noticed[number]
             )
         return Mutation(
             mutants=total,
@@ -343,29 +349,47 @@ class _Run:
         case = ready.case
         # A compiled filter holds the names of sensitive values only; and no message may hold such a value.
         named = {name: replace(value, sensitive=True) for name, value in case.values.items()}
-        pack = replace(case.pack, files={file: _silent(policy) for file, policy in case.pack.files.items()})
-        check = self._compile(replace(case, pack=pack), named).value or ready.check
-        yield from tester.mutants(replace(ready.check, queries=check.queries), self.suite.catalogue)
+        check = self._compile(_changed(case, _silent), named).value or ready.check
+        named_check = replace(ready.check, queries=check.queries)
+        yield from tester.mutants(named_check, self.suite.catalogue, case.pack.files[case.policy].locals)
 
-    def _is_noticed(self, mutant: CompiledCheck, tests: list[_Ready], working: set[int]) -> bool:
+    def _is_noticed(self, mutant: tester.Mutant, tests: list[_Ready], noticed: Counter[int]) -> bool:
         """
-        Tell whether some test notices a mutant; *working* are the tests that have noticed one.
+        Tell whether some test notices a mutant; *noticed* counts by test how many it has noticed.
 
-        Each test that has not is asked, so that it gets its chance; of the others, one that notices is enough.
+        Each test that has noticed none is asked, so that it gets its chance; of the others, one that notices is
+        enough, and those that notice much are asked first.
         """
-        before = len(working)
-        working |= {n for n, ready in enumerate(tests) if n not in working and self._notices(ready, mutant)}
-        return len(working) > before or any(self._notices(tests[n], mutant) for n in sorted(working))
+        before = noticed.total()
+        for number in [number for number in range(len(tests)) if not noticed[number]]:
+            noticed[number] += self._notices(tests[number], mutant)
+        for number, _ in noticed.most_common() if noticed.total() == before else ():
+            if noticed[number] and self._notices(tests[number], mutant):
+                noticed[number] += 1
+                break
+        return noticed.total() > before
 
-    def _notices(self, ready: _Ready, mutant: CompiledCheck) -> bool:
+    def _notices(self, ready: _Ready, mutant: tester.Mutant) -> bool:
+        check: CompiledCheck | None = replace(mutant.check, values=ready.check.values)
+        if mutant.locals is not None:
+            case = _changed(ready.case, lambda policy: policy.model_copy(update={"locals": mutant.locals}))
+            check = self._compile(case, case.values).value
+        if check is None:
+            return True  # it does not compile with the values of the test
         try:
-            _, verdict = self._judged(ready, replace(mutant, values=ready.check.values))
+            _, verdict = self._judged(ready, check)
         except ValueError:
             return True  # its window leaves the calendar
         return bool(tester.differences(ready.case.expected, verdict))
 
 
 _ENVIRONMENT = "test"
+
+
+def _changed(case: TestCase, change: Callable[[PolicyFile], PolicyFile]) -> TestCase:
+    """Return a test with its policy file changed."""
+    files = {file: change(policy) for file, policy in case.pack.files.items()}
+    return replace(case, pack=replace(case.pack, files=files))
 
 
 def _silent(policy: PolicyFile) -> PolicyFile:
@@ -382,21 +406,17 @@ def _silent(policy: PolicyFile) -> PolicyFile:
     return policy.model_copy(update={"checks": checks})
 
 
-def _answered(
+async def _answered(
     made: Plan, audit: Audit, catalogue: Catalogue, records: Mapping[str, tuple[JSON, ...]]
 ) -> list[QueryEnd]:
     """Give the audit the answers to a plan's queries, and return how they ended."""
-
-    async def read() -> list[QueryEnd]:
-        ends = []
-        async for event in fetcher.given(made, catalogue, records):
-            if isinstance(event, Page):
-                audit.add(event)
-            else:
-                ends.append(event)
-        return ends
-
-    return asyncio.run(read())
+    ends = []
+    async for event in fetcher.given(made, catalogue, records):
+        if isinstance(event, Page):
+            audit.add(event)
+        else:
+            ends.append(event)
+    return ends
 
 
 def _excuse(name: str, tested: _Tested, policy: TestedPolicy) -> str | None:

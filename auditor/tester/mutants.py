@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from auditor import jmes, scim
@@ -16,6 +17,7 @@ from auditor.jmes.tree import (
     And,
     Comparison,
     FilterProjection,
+    Index,
     Literal,
     Not,
     Operator,
@@ -37,22 +39,32 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """A changed check; `name` says what was changed, and names it once within its check."""
+    """
+    A changed check; `name` says what was changed, and names it once within its check.
+
+    `locals` are those of the policy file where one of them was changed: what they give depends on the variables of
+    each test, and so the check has to be compiled with them.
+    """
 
     name: str
     address: Address
     check: CompiledCheck
+    locals: Mapping[str, str] | None = None
 
 
-def mutants(check: CompiledCheck, catalogue: Catalogue) -> Iterator[Mutant]:
+def mutants(
+    check: CompiledCheck, catalogue: Catalogue, locals_: Mapping[str, str] | None = None
+) -> Iterator[Mutant]:
     """
     Yield every change of a check: of filters, windows, expressions, and of what missing and empty count as.
+
+    *locals_* are those of its policy file, of which the ones that it uses are changed too.
 
     Literals are changed by a step, operators for their neighbours and opposites, terms and operands are left out.
     Values of variables are the tests' own and stay.
     """
     seen: dict[str, int] = {}
-    for mutant in _mutants(check, catalogue):
+    for mutant in (*_mutants(check, catalogue), *_locals(check, locals_ or {})):
         number = seen[mutant.name] = seen.get(mutant.name, 0) + 1
         yield mutant if number == 1 else replace(mutant, name=f"{mutant.name} ({number})")
 
@@ -87,6 +99,19 @@ def _mutants(check: CompiledCheck, catalogue: Catalogue) -> Iterator[Mutant]:
             label = what if len(others) == 1 else f"expect[{position}]: {what}"
             yield Mutant(name=label, address=address, check=replace(check, expectations=tuple(others)))
     yield from _emptiness(check, catalogue)
+
+
+def _locals(check: CompiledCheck, texts: Mapping[str, str]) -> Iterator[Mutant]:
+    for name, text in texts.items():
+        if f"local.{name}" in check.values:
+            at = Address(file=check.address.file).at("locals", name)
+            for changed in _expressions(text, check.values, is_condition=False):
+                yield Mutant(
+                    name=f"local.{name}: {changed.what}",
+                    address=at.within(changed.span),
+                    check=check,
+                    locals={**texts, name: changed.text},
+                )
 
 
 # Queries
@@ -269,6 +294,9 @@ def _nodes(node: jmes.Node, *, is_condition: bool) -> Iterator[_Change[jmes.Node
                 yield _Change(node, fewer, f"left out: {jmes.render(operand)}")
         case Not(operand=operand):
             yield _Change(node, operand, f"! left out: {text}")
+        case Index(index=index):
+            changed = replace(node, index=index + 1 if index >= 0 else index - 1)
+            yield _Change(node, changed, f"{text} -> {jmes.render(changed)}")
         case Literal(placeholder=""):
             for value in _other_values(node.value):
                 yield _Change(node, Literal(value), f"{text} -> {jmes.render(Literal(value))}")
@@ -291,8 +319,8 @@ def _other_values(value: JSON) -> Iterator[JSON]:
             yield value + 1
             yield value - 1
         case float():
-            yield value * 1.1
-            yield value * 0.9
+            steps = (float(f"{(value or 1.0) * factor:.12g}") for factor in (1.1, 0.9))
+            yield from (step for step in steps if isfinite(step) and step != value)
         case str():
             yield f"{value}~"
         case [_, _, *_]:
