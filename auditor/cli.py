@@ -637,6 +637,7 @@ _reporting = _shared(
     metavar="[RUN]",
     help="Go on with a run that came to no good end, the latest by itself.",
 )
+@click.option("--baseline", metavar="RUN", help="Fail only on what that run did not find.")
 @_watched
 @_waiving
 @_reporting
@@ -678,6 +679,56 @@ _RUN: Final = _shared(
         "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
     ),
 )
+
+
+@main.command()
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="[NEW]", default="latest")
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="How it is told.",
+)
+@_json
+def diff(as_json: bool, old: str, new: str, chdir: str, form: Any) -> int:
+    """
+    Compare two runs: what is new, persists or is gone.
+
+    Gone is what was fixed, or has aged out: it lies before what the newer run looked at.
+    OLD and NEW are ids of runs or their folders; NEW is the latest by itself. Exit 2 where something is new.
+    """
+    from auditor import app
+
+    compared = app.compare(_job(**_NO_POLICIES, chdir=chdir), old, new)
+    if compared.value is None:
+        if as_json:
+            _out(app.diagnostics_document(compared.diagnostics))
+        _mistakes(compared.diagnostics)
+    _out(app.comparison_text(compared.value, "json" if as_json else form, **_look()))
+    click.echo(f"auditor: {compared.value.exit_reason} (exit {compared.value.exit_code})", err=True)
+    return compared.value.exit_code
+
+
+@main.command()
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@click.option(
+    "--last", type=click.IntRange(min=1), default=10, show_default=True, help="How many runs to look at."
+)
+@_json
+def history(as_json: bool, chdir: str, last: int) -> int:
+    """Show what the latest runs said of each check."""
+    from auditor import app
+
+    found = app.history(_job(**_NO_POLICIES, chdir=chdir), last)
+    if found.value is None:
+        _mistakes(found.diagnostics)
+    _show_problems(found.diagnostics)
+    _out(app.history_text(found.value, as_json=as_json, **_look()))
+    return 0
 
 
 @main.command()

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.app.comparing import compare, history
     from auditor.app.console import Console
     from auditor.app.doctor import examination_document, examination_text, examine
     from auditor.app.documents import document, write
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from auditor.app.testing import TestJob, test, test_documents
     from auditor.app.verifying import verify
     from auditor.app.views import (
+        comparison_text,
         diagnostics_document,
         explanation_text,
         formats,
         graph_text,
+        history_text,
         plan_document,
         plan_text,
         roles_document,
@@ -62,6 +65,8 @@ __all__ = [
     "TestJob",
     "add_waiver",
     "check",
+    "compare",
+    "comparison_text",
     "diagnostics_document",
     "document",
     "examination_document",
@@ -73,6 +78,8 @@ __all__ = [
     "format_files",
     "formats",
     "graph_text",
+    "history",
+    "history_text",
     "init",
     "lint_waivers",
     "plan",
@@ -112,6 +119,8 @@ _HOMES = {
     "SimulatorJob": "simulation",
     "TestJob": "testing",
     "check": "run",
+    "compare": "comparing",
+    "comparison_text": "views",
     "diagnostics_document": "views",
     "document": "documents",
     "examination_document": "doctor",
@@ -123,6 +132,8 @@ _HOMES = {
     "format_files": "formatting",
     "formats": "views",
     "graph_text": "views",
+    "history": "comparing",
+    "history_text": "views",
     "init": "scaffold",
     "plan": "jobs",
     "plan_document": "views",

@@ -19,4 +19,4 @@ def new_run_id(started: datetime) -> str:
     """
     from secrets import token_hex  # what is only checked offline does without
 
-    return f"{started:%Y%m%dT%H%M%SZ}-{token_hex(4)}"
+    return f"{started:%Y%m%dT%H%M%S}{started.microsecond // 1_000:03}Z-{token_hex(4)}"

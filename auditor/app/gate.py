@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from auditor.app.jobs import Job
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.policy import SEVERITIES, Severity
 from auditor.model.verdict import Status, Verdict
@@ -77,3 +78,8 @@ class Gate:
 
 def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def gate_of(job: Job) -> Gate:
+    """Return the gate that a job asks for."""
+    return Gate(fail_on=job.fail_on, strict_waivers=job.strict_waivers, soft_fail=job.soft_fail)

@@ -65,6 +65,8 @@ class Job:
     """A duration after which no further request is sent."""
     resume: str | None = None
     """A run that is to go on: its folder, its id, or `latest` for the latest that came to no good end."""
+    baseline: str | None = None
+    """A run whose violations are known, so that they stop nothing."""
     evidence: Evidence = "full"
     """What is kept of the run."""
     reports: Sequence[str] = ()

@@ -16,8 +16,8 @@ from auditor import __version__, config, fetcher, runs
 from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, find_run
+from auditor.app.gate import gate_of
 from auditor.app.jobs import Job, validate
-from auditor.app.run import gate_of
 from auditor.app.saved import read_plan
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
@@ -64,7 +64,7 @@ def received(job: Job, run: str) -> Checked[Received]:
 
 def _opened(job: Job, run: str) -> Checked[_Replay]:
     """Return a run that can be judged again."""
-    opened = _sealed(job, run)
+    opened = sealed_run(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
     folder = opened.value
@@ -84,7 +84,7 @@ def _opened(job: Job, run: str) -> Checked[_Replay]:
 
 def report(job: Job, run: str) -> Checked[Report]:
     """Return the report of a run as it was, and write it in the formats that are asked for."""
-    opened = _sealed(job, run)
+    opened = sealed_run(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
     folder = opened.value
@@ -101,7 +101,7 @@ def _written(job: Job, found: Report) -> Checked[Report]:
     return Checked(None if any(p.level is Level.ERROR for p in problems) else found, problems)
 
 
-def _sealed(job: Job, run: str) -> Checked[RunFolder]:
+def sealed_run(job: Job, run: str) -> Checked[RunFolder]:
     """Return a run that came to its end and is as it was left."""
     found = find_run(job, run)
     if found.value is None:

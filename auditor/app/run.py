@@ -14,7 +14,7 @@ from auditor.app.clock import new_run_id, wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import Digests, Resumed, begin, finish, locked, not_writable, resumed
 from auditor.app.frameworks import with_views
-from auditor.app.gate import Gate
+from auditor.app.gate import gate_of
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
 from auditor.app.provenance import provenance
 from auditor.app.saved import SavedPlan, saved_plan
@@ -82,13 +82,14 @@ class _Run:
     digests: Digests | None = None
     ends: dict[str, QueryEnd] = field(default_factory=dict)
     interrupted: bool = False
+    known: Mapping[str, frozenset[str]] = field(default_factory=dict)
     day: date | None = None
     waivers: tuple[WaiverUse, ...] = ()
 
     def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Event], None]) -> Report:
         rates, bound = _rates(self.job), _max_duration(self.job)
         saved = self._saved()
-        problems += rates.diagnostics + bound.diagnostics + saved.diagnostics
+        problems += rates.diagnostics + bound.diagnostics + saved.diagnostics + self._learn()
         if saved.errors:
             return self.concluded((), problems)
         as_of = instant_of(self.job)
@@ -125,6 +126,16 @@ class _Run:
             on_event(self.planned.plan)
             verdicts = self._judged(settings, on_event)
             return self._finished(self.concluded(verdicts, problems))
+
+    def _learn(self) -> tuple[Diagnostic, ...]:
+        """Take in what is known of an earlier run, where only what is new is to count; return what is wrong with it."""
+        if self.job.baseline is None:
+            return ()
+        from auditor.app.comparing import known
+
+        found = known(self.job, self.job.baseline)
+        self.known = found.value or {}
+        return found.diagnostics
 
     def _saved(self) -> Checked[SavedPlan]:
         """Return the plan that is to be run as it was made, and take over what it was made with."""
@@ -196,6 +207,7 @@ class _Run:
                 self.planned.project.catalogue,
                 day=self.day,
                 on_violation=on_violation,
+                known=self.known,
             )
             try:
                 asyncio.run(self._read(audit, settings, on_event))
@@ -328,11 +340,6 @@ def _variables(program: Program) -> tuple[VariableUse, ...]:
             )
             used[use.environment, use.pack, use.name] = use
     return tuple(used[key] for key in sorted(used))
-
-
-def gate_of(job: Job) -> Gate:
-    """Return the gate that a job asks for."""
-    return Gate(fail_on=job.fail_on, strict_waivers=job.strict_waivers, soft_fail=job.soft_fail)
 
 
 def _max_duration(job: Job) -> Checked[float]:

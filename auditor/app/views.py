@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from auditor import config, jmes, planner
+from auditor.model.comparison import Comparison, History
 from auditor.model.diagnostic import Diagnostic
 from auditor.model.plan import Plan, reads_only
 from auditor.reporter import FORMATS
+from auditor.reporter import comparison as comparison_view
 from auditor.reporter import explanation as explanation_view
 from auditor.reporter import graph as graph_view
 from auditor.reporter import plan as plan_view
@@ -48,6 +50,24 @@ def roles_document(plan: Plan) -> str:
     needed = planner.needed_roles(plan)
     roles = [{**asdict(role), "reads_only": reads_only(role.role)} for role in needed]
     return _json({"format_version": "1.0", "roles": roles})
+
+
+def comparison_text(
+    comparison: Comparison, form: Literal["text", "json", "markdown"], *, width: int, color: bool
+) -> str:
+    """Return two runs beside one another, in a form."""
+    if form == "markdown":
+        return comparison_view.render_markdown(comparison)
+    if form == "json":
+        return comparison_view.render_json(comparison)
+    return comparison_view.render(comparison, width=width, color=color)
+
+
+def history_text(history: History, *, as_json: bool, width: int, color: bool) -> str:
+    """Return what several runs said, for people or as JSON."""
+    if as_json:
+        return comparison_view.render_json(history)
+    return comparison_view.render_history(history, width=width, color=color)
 
 
 def graph_text(plan: Plan) -> str:

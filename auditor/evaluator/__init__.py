@@ -53,6 +53,9 @@ MAX_ITEMS: Final = jmes.MAX_ITEMS
 OnViolation: TypeAlias = Callable[[str, Violation], None]
 """What is shown every violation with the name of its check, when it is found and in no order."""
 
+BASELINE: Final = "baseline"
+"""What covers a violation that an earlier run found too, where only what is new counts."""
+
 ARCHIVE_GRACE: Final = timedelta(days=1)
 """How much later than a window given records may begin, and how much earlier end: a quiet day is no gap."""
 
@@ -63,7 +66,7 @@ class Audit:
 
     The waivers of the program are judged by *day* (UTC), and not applied without one; `uses` says what became of
     them. *on_violation* is shown each violation once, with the waiver that covers it, also where the verdict is an
-    error in the end.
+    error in the end. Violations that are *known*, by check and fingerprint, count as waived by `BASELINE`.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Audit:
         *,
         day: date | None = None,
         on_violation: OnViolation | None = None,
+        known: Mapping[str, frozenset[str]] | None = None,
         max_items: int | None = None,
     ) -> None:
         max_items = MAX_ITEMS if max_items is None else max_items
@@ -100,7 +104,7 @@ class Audit:
                 {each: own[each] for each in checks[name].queries},
                 types,
                 plan,
-                hook=_hook(checks[name], self._waiving, on_violation),
+                hook=_hook(checks[name], self._waiving, on_violation, (known or {}).get(name, frozenset())),
                 max_items=max_items,
             )
             for name, own in populations.items()
@@ -132,13 +136,17 @@ class Audit:
         return () if self._waiving is None else self._waiving.uses(verdicts)
 
 
-def _hook(check: CompiledCheck, waiving: Waiving | None, on_violation: OnViolation | None) -> Hook | None:
+def _hook(
+    check: CompiledCheck, waiving: Waiving | None, on_violation: OnViolation | None, known: frozenset[str]
+) -> Hook | None:
     waived_by = waiving.asked_by(check) if waiving else None
-    if waived_by is None and on_violation is None:
+    if waived_by is None and on_violation is None and not known:
         return None
 
     def hook(violation: Violation) -> Violation:
         waiver = waived_by(violation) if waived_by else None
+        if waiver is None and violation.fingerprint in known:
+            waiver = BASELINE
         if waiver is not None:
             violation = replace(violation, waived_by=waiver)
         if on_violation:

@@ -48,9 +48,9 @@ def render(report: Report, **_options: object) -> str:
 
 def _head(report: Report) -> Iterator[str]:
     total = wording.totals(report)
-    yield f"# {_MARKS[_run_word(report)]} PingOne audit: {_text(report.exit_reason or 'done')}"
+    yield f"# {_MARKS[_run_word(report)]} PingOne audit: {escaped(report.exit_reason or 'done')}"
     for sentence in wording.provenance(report):
-        yield f"> **{_text(shorten(sentence, _FACT_CHARACTERS))}**"
+        yield f"> **{escaped(shorten(sentence, _FACT_CHARACTERS))}**"
     if wording.nothing_selected(report):
         yield f"**{wording.NOTHING_SELECTED}**"
     counts = (
@@ -62,7 +62,7 @@ def _head(report: Report) -> Iterator[str]:
         f"{wording.quantity(total['records'], 'record')} in {wording.quantity(total['requests'], 'request')} · "
         f"exit {report.exit_code}"
     )
-    yield _text(shorten(wording.run_line(report), _FACT_CHARACTERS))
+    yield escaped(shorten(wording.run_line(report), _FACT_CHARACTERS))
 
 
 def _run_word(report: Report) -> str:
@@ -71,7 +71,7 @@ def _run_word(report: Report) -> str:
 
 def _table(verdicts: Sequence[Verdict]) -> Iterator[str]:
     """Yield a row for each verdict of a table, the first with what stands above it."""
-    title = _text(shorten(wording.heading(verdicts[0]), _TITLE_CHARACTERS))
+    title = escaped(shorten(wording.heading(verdicts[0]), _TITLE_CHARACTERS))
     head = f"\n## {title}\n\n| | Check | Severity | Examined | Title |\n| --- | --- | --- | --- | --- |\n"
     for verdict in _by_gravity(verdicts):
         yield head + _row(verdict)
@@ -83,10 +83,10 @@ def _row(verdict: Verdict) -> str:
     label = ", no occurrences" if wording.no_occurrences(verdict) else ""
     cells = (
         f"{_MARKS[word]} {word.upper()}",
-        _text(one_line(verdict.check)),
+        escaped(one_line(verdict.check)),
         verdict.severity,
         f"{wording.examined(verdict)}{label}",
-        _text(shorten(one_line(verdict.title), _TITLE_CHARACTERS)),
+        escaped(shorten(one_line(verdict.title), _TITLE_CHARACTERS)),
     )
     return f"| {' | '.join(cells)} |"
 
@@ -102,7 +102,7 @@ def _has_reason(verdict: Verdict) -> bool:
 
 
 def _reason(report: Report, verdict: Verdict) -> str:
-    heading = f"### {_MARKS[wording.word(verdict)]} {_text(one_line(verdict.name))}"
+    heading = f"### {_MARKS[wording.word(verdict)]} {escaped(one_line(verdict.name))}"
     facts = wording.told(wording.facts(report, verdict, violations=VIOLATIONS), _FACT_CHARACTERS)
     lines = (f"{label:11}  {text}".replace("\n", "\n" + " " * 13) for label, text in facts)
     return f"{heading}\n\n{_block(lines)}"
@@ -116,7 +116,7 @@ def _problems(report: Report) -> list[str]:
 def _frameworks(report: Report) -> list[str]:
     """Return the verdicts by criterion, where that was asked for."""
     return [
-        f"## {_text(view.title)}\n\n{_text(wording.covered(view))}\n\n"
+        f"## {escaped(view.title)}\n\n{escaped(wording.covered(view))}\n\n"
         + _block(
             f"{one_line(each.id):10}  {wording.supported(each, view.period_days)}" for each in view.criteria
         )
@@ -136,7 +136,7 @@ _MARKUP: Final = re.compile(r"[\\`*_\[\]<>&|~#@!$]|:(?=//|[A-Za-z+-])|(?<=www)\.
 """Markup, and what makes links, mentions and pictures of plain words."""
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Return a text as one line in which nothing is markup (GFM, section 6.1)."""
     return _MARKUP.sub(r"\\\g<0>", one_line(text))
 

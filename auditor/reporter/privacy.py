@@ -75,6 +75,14 @@ def _violation(found: Violation, choose: Choose | None) -> Violation:
     )
 
 
+def anonymous(found: Violation) -> tuple[str, str]:
+    """Return the identity and the message of a violation without personal data."""
+    without = found.redacted
+    if without is None:
+        return found.identity, found.message
+    return without.identity, "".join(told for _, told in without.message)
+
+
 def _chosen(text: str, told: str, choose: Choose) -> str:
     return text if text == told else choose(text, told)
 
