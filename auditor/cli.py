@@ -243,7 +243,7 @@ _watched = _shared(
     click.option(
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"]),
-        help="What is told on standard error (default: info; warning beside the live view of a terminal).",
+        help="What is told on standard error (default: info; warning beside a live view, and by the doctor).",
     ),
     click.option(
         "--log-format",
@@ -784,6 +784,11 @@ def _check(
     job = _job(**options)
     with app.watching(job, quiet=quiet, level=log_level, form=log_format) as on_event:
         report = app.check(job, on_event)
+        if log_format == "json":  # then nothing else stands beside the objects
+            app.log_end(report)
+    if log_format == "json":
+        _tell(report, job, quiet=True)
+        return report.exit_code
     return _told(report, job, quiet=quiet)
 
 

@@ -210,8 +210,10 @@ def test_standard_output_holds_the_document_alone(
         "check", "--simulate", "--json", "--log-level", "debug", "--log-format", "json", "--events", "300"
     )
     assert json.loads(ran.out)["format_version"]
-    logged = [line for line in ran.err.splitlines() if line.startswith("{")]
-    assert {json.loads(line)["level"] for line in logged} >= {"debug", "info"}
+    logged = [json.loads(line) for line in ran.err.splitlines()]
+    assert {line["level"] for line in logged} >= {"debug", "info"}
+    assert logged[-1]["exit_code"] == ran.code
+    assert f"(exit {ran.code})" in logged[-1]["message"]
 
 
 @pytest.mark.usefixtures("project")

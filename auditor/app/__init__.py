@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         waivers,
         waivers_document,
     )
-    from auditor.app.watch import watching
+    from auditor.app.watch import log_end, watching
 
 __all__ = [
     "Console",
@@ -82,6 +82,7 @@ __all__ = [
     "history_text",
     "init",
     "lint_waivers",
+    "log_end",
     "plan",
     "plan_document",
     "plan_text",
@@ -156,6 +157,7 @@ _HOMES = {
     "watching": "watch",
     "NewWaiver": "waiving",
     "add_waiver": "waiving",
+    "log_end": "watch",
     "lint_waivers": "waiving",
     "waiver_changes": "waiving",
     "waiver_changes_text": "views",

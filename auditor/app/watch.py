@@ -14,6 +14,7 @@ from auditor.app.jobs import Job
 from auditor.app.logs import LogFormat, LogLevel, logging_to_stderr
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.plan import Plan, PlannedQuery
+from auditor.model.verdict import Report
 from auditor.reporter.neutral import one_line
 
 if TYPE_CHECKING:
@@ -76,6 +77,13 @@ def _tell(event: Event) -> None:
     again = f", {_number(event.retries, 'retry', 'retries')}" if event.retries else ""
     read = f"{_number(event.pages, 'page')}, {_number(event.records, 'record')}"
     _log.info("%s: %s, %s, %.1f s%s", event.query, read, how, event.elapsed_s, again, extra={"told": told})
+
+
+def log_end(report: Report) -> None:
+    """Log how a run has ended: its exit code and why, and what its evidence is known by."""
+    level = {0: logging.INFO, 2: logging.WARNING}.get(report.exit_code, logging.ERROR)
+    told = {"run_id": report.run_id, "exit_code": report.exit_code, "root_digest": report.root_digest}
+    _log.log(level, "%s (exit %d)", report.exit_reason, report.exit_code, extra={"told": told})
 
 
 def _number(count: int, noun: str, nouns: str = "") -> str:
