@@ -23,7 +23,7 @@ from auditor.model.verdict import Status
 from auditor.model.waiver import WaiverState, WaiverUse
 from tests.reports import outcome, verdict, violation, waiver
 from tests.support import ROOT, examples
-from tests.test_cli import Ran, auditor  # noqa: F401  # a fixture
+from tests.test_cli import Ran, auditor, tenant  # noqa: F401  # a fixture
 
 Run = Callable[..., Ran]
 
@@ -248,6 +248,29 @@ def test_what_is_undecided_or_incomplete_is_never_waived(
     ran = check(auditor, "--check", "open", "--json")
     report = json.loads(ran.out)
     assert (ran.code, report["summary"]["errors"], report["summary"]["waived"]) == (1, 1, 0)
+
+
+def test_what_was_found_in_an_incomplete_read_stays_an_error(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    waive(project, -5, 5, check="pack/grave", environments="[default]")
+    (project / "auditor.yaml").write_text("version: 1\npolicies: [policies]\n", "utf-8")
+    policy = POLICY.replace("{from: 2026-11-01, to: 2026-11-20}", "hot")
+    (project / "policies" / "pack.yaml").write_text(policy, "utf-8")
+    words = ("check", "--check", "grave", "--json")
+    with tenant(monkeypatch, "small-pages=20"):
+        whole = auditor(*words)
+    with tenant(monkeypatch, "small-pages=20", "link-self"):
+        broken = auditor(*words)
+    found, lost = (
+        next(one for one in json.loads(ran.out)["verdicts"] if one["check"] == "grave")
+        for ran in (whole, broken)
+    )
+    assert (whole.code, found["status"], found["is_waived"]) == (0, "fail", True)
+    assert (broken.code, lost["status"], lost["is_waived"]) == (1, "error", False)
+    assert lost["outcomes"][0]["violations"]
 
 
 def test_a_simulated_tenant_has_its_own_time(

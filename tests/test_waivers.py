@@ -176,6 +176,35 @@ def test_a_link_out_of_the_project_is_not_read(
     assert (ran.code, "[file.outside-project]" in ran.err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (None, "file.not-a-file"),
+        (b"\xff", "file.not-utf-8"),
+        (b"x" * (4 * 1024 * 1024 + 1), "file.too-large"),
+        (b"", "schema.empty"),
+        (b"waivers: [\n", "yaml.syntax"),
+        (b"version: 2\n", "schema.bad-value"),
+        (b"- one\n", "schema.wrong-type"),
+        (b"version: 1\nwaivers: {a: 1, a: 2}\n", "yaml.duplicate-key"),
+        (b"version: 1\nwaiver: {}\n", "schema.unknown-key"),
+        (b"version: 1\nwaivers: {One: {}}\n", "schema.bad-name"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_file_that_is_none_is_told(
+    content: bytes | None,
+    code: str,
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    path = project / "waivers.yaml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    for words in (("validate",), ("plan",), ("waiver", "list")):
+        ran = auditor(*words, "--environment", "prod")
+        assert (ran.code, f"[{code}]" in ran.err) == (1, True)
+
+
 def test_the_page_about_waivers_shows_what_is_valid(
     auditor: Run,  # noqa: F811  # the fixture
     project: Path,

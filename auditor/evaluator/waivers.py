@@ -90,6 +90,7 @@ class _About:
 
     def __init__(self, waiver: Waiver, check: CompiledCheck, catalogue: Catalogue) -> None:
         self.waiver = waiver
+        self._records = frozenset(waiver.records)
         names = {expectation.over or next(iter(check.queries)) for expectation in check.expectations}
         self._kinds = [catalogue[kind] for kind in sorted({check.queries[name].resource for name in names})]
         rules = scim.rules(self._kinds[0])
@@ -97,9 +98,9 @@ class _About:
 
     def matches(self, violation: Violation) -> bool:
         item = violation.item
-        if self.waiver.records and violation.identity not in self.waiver.records:
+        if self._records and violation.identity not in self._records:
             return False
-        if not self.waiver.records and self._selects is None:
+        if not self._records and self._selects is None:
             return True
         if not isinstance(item, dict) or not any(_is_record(item, kind) for kind in self._kinds):
             return False
