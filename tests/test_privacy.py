@@ -73,7 +73,7 @@ TABLE = YAML(typ="safe").load((ROOT / "tests/spec/privacy.yaml").read_text("utf-
 
 def judged(event: Mapping[str, Any] = EVENT, kind: ResourceKind = EVENTS, **check: Any) -> Verdict:
     """Judge one event by one check."""
-    asked = {"resource": "events"}
+    asked = check.pop("query", {"resource": "events"})
     queries: dict[str, Any] = {"queries": {"log": asked}} if "bind" in check else {"query": asked}
     file = {
         "version": 1,
@@ -147,7 +147,7 @@ EXPECTATIONS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=examples(40), suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.filter_too_much])
 @given(expectation=EXPECTATIONS)
 def test_no_expression_brings_a_name_through(expectation):
     """Whatever it yields, and whatever the message makes of it."""
@@ -164,6 +164,17 @@ def test_a_reason_names_no_person():
     expect = {"every": "seconds_between(at, until) > `0`"}
     verdict = judged({**EVENT, "until": "never"}, kind=kind, expect=expect)
     assert "(record u-1)" in verdict.reason
+
+
+def test_a_record_that_can_not_be_selected_names_no_person():
+    personal = EVENTS.model_copy(update={"personal": ("until",)})
+    query = {"resource": "events", "where": 'until gt "2026-01-01T00:00:00Z"'}
+    for kind, shown in (
+        (EVENTS, "until holds 'never', which is no instant"),
+        (personal, "until holds what is no instant"),
+    ):
+        reason = judged({**EVENT, "until": "never"}, kind=kind, query=query, expect="none").reason
+        assert shown in reason
 
 
 @pytest.fixture(scope="module")

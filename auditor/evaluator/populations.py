@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from auditor import scim
 from auditor.evaluator.counting import Counts
+from auditor.evaluator.privacy import Origin, Personal
 from auditor.evaluator.violations import Received
 from auditor.model.plan import PlannedQuery, Use, belongs
 from auditor.model.query import CompiledCheck
@@ -54,7 +55,8 @@ class Population:
             if self._selects is not None and not self._selects(record):
                 return
         except ValueError as error:
-            self.unselectable_reason = min(self.unselectable_reason or str(error), str(error))
+            reason = self._reason(error)
+            self.unselectable_reason = min(self.unselectable_reason or reason, reason)
             self.unselectable += 1
             return
         self.count += 1
@@ -68,6 +70,15 @@ class Population:
                 self.records.clear()
             else:
                 self.records.append(received)
+
+    def _reason(self, error: ValueError) -> str:
+        """Return why a record can not be selected or left out, without the value of a personal field."""
+        if isinstance(error, scim.NotComparable):
+            known = self.kind.attribute(error.attribute)
+            path = known[1].path or known[0] if known else error.attribute
+            if Personal(self.kind.personal).is_in(frozenset({Origin(path)})):
+                return f"{error.attribute} holds what is no instant"
+        return str(error)
 
     @property
     def caveats(self) -> tuple[str, ...]:
