@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from auditor.model.diagnostic import Level
 from auditor.model.verdict import Report, Status, VariableUse
-from auditor.reporter import FORMATS, render, render_diagnostics
+from auditor.reporter import FORMATS, neutral, render, render_diagnostics
 from auditor.reporter.neutral import one_line, shorten, visible
 from tests.reports import HOSTILE, SAMPLES, everywhere, failed, outcome, problems, report, verdict, violation
 from tests.support import ROOT
@@ -242,6 +242,14 @@ def ten_thousand() -> Report:
 def test_a_hostile_character_is_shown_and_another_stays(row):
     character = chr(row["code"])
     assert visible(f"a{character}b") == f"a{row.get('shown', character)}b"
+
+
+def test_no_hostile_character_is_taken_for_a_printable_one():
+    """Texts of printable characters are not looked at further."""
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+    hostile = neutral._HOSTILE.findall(every)
+    assert len(hostile) > 2_000
+    assert [f"{ord(one):x}" for one in hostile if one.isprintable() or one in "\t\n"] == []
 
 
 @settings(deadline=None)

@@ -99,6 +99,8 @@ def _finding(report: Report, control: tuple[str, str], verdicts: list[Verdict]) 
     status = max(verdict.status for verdict in verdicts)
     counts = {word: sum(wording.word(verdict) == word for verdict in verdicts) for word in _WORDS}
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    if quiet := sum(map(wording.no_occurrences, verdicts)):
+        told += f" ({quiet} of them with no occurrences)"
     return {
         "uuid": _uuid(report, f"finding {framework} {name}"),
         "title": _text(f"{framework} {name}") or "-",

@@ -18,6 +18,8 @@ from auditor.reporter.neutral import as_json, one_line, shorten, visible
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RESULTS: Final = 25_000
 """What GitHub takes of one run ("SARIF support for code scanning")."""
+TAGS: Final = 20
+"""What GitHub takes of one rule (there); all controls stand beside them."""
 MESSAGE_CHARACTERS: Final = 1_000
 """What GitHub shows of a text ("SARIF support for code scanning": 1,024)."""
 
@@ -103,7 +105,9 @@ def _rule(name: str, verdicts: list[Verdict]) -> dict[str, JSON]:
         ),
         "defaultConfiguration": {"level": _LEVELS[first.severity]},
         "properties": {
-            "tags": [visible(tag) for tag in dict.fromkeys((*first.tags, *controls))],
+            # GitHub reads the severity of what is tagged so.
+            "tags": [visible(tag) for tag in dict.fromkeys(("security", *first.tags, *controls))][:TAGS],
+            "controls": [visible(control) for control in controls],
             "security-severity": _SECURITY[first.severity],
             "verdicts": [
                 {
