@@ -946,6 +946,13 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def _on_mutation(number: int, total: int, check: str) -> None:
+    """Say on a terminal, in one line that is gone afterwards, which check is being changed."""
+    if sys.stderr.isatty() and _color(sys.stderr):
+        told = f"changing {check} ({number} of {total})"[: _width(sys.stderr) - 1]
+        click.echo(f"\r\x1b[2K{told}" + ("\r\x1b[2K" if number == total else ""), nl=False, err=True)
+
+
 @main.command(name="test")
 @click.argument("paths", nargs=-1, metavar="[PATH | pack:NAME]...")
 @click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
@@ -984,7 +991,7 @@ def test_policies(
     job = app.TestJob(
         folder=Path(chdir), environ=dict(os.environ), paths=paths, filter=name_filter, **options
     )
-    report = app.test(job)
+    report = app.run_tests(job, _on_mutation)
     written = app.test_documents(report, (*reports, *(["json=-"] if as_json else [])), Path())
     if written.errors:
         _mistakes(written.diagnostics)

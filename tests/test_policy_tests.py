@@ -295,6 +295,14 @@ def test_what_a_run_received_is_judged_as_of_the_run(folder: Path, auditor: Run)
     assert "[run.changed]" in auditor("test").err
 
 
+def test_a_file_of_tests_stands_for_its_policy_where_a_shell_names_every_file(folder: Path, auditor: Run):
+    write(folder, passing())
+    assert auditor("validate", *sorted(path.name for path in folder.glob("*.yaml"))).code == 0
+    assert auditor("validate", "policy.test.yaml").out == "Valid: 1 check in pack.\n"
+    (folder / "policy.yaml").unlink()
+    assert "[test.no-policy]" in auditor("validate", "policy.test.yaml").err
+
+
 # The document
 
 

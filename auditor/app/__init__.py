@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from auditor.app.scaffold import init
     from auditor.app.simulation import SimulatorJob, faults, simulate
     from auditor.app.suggesting import suggest
-    from auditor.app.testing import TestJob, test, test_documents
+    from auditor.app.testing import TestJob, run_tests, test_documents
     from auditor.app.verifying import verify
     from auditor.app.views import (
         comparison_text,
@@ -91,13 +91,13 @@ __all__ = [
     "report",
     "roles_document",
     "roles_text",
+    "run_tests",
     "save",
     "schema",
     "schema_names",
     "simulate",
     "suggest",
     "suggestions_text",
-    "test",
     "test_documents",
     "valid",
     "validate",
@@ -145,12 +145,12 @@ _HOMES = {
     "replay": "replaying",
     "report": "replaying",
     "save": "formatting",
+    "run_tests": "testing",
     "schema": "views",
     "schema_names": "views",
     "simulate": "simulation",
     "suggest": "suggesting",
     "suggestions_text": "views",
-    "test": "testing",
     "test_documents": "testing",
     "valid": "jobs",
     "validate": "jobs",

@@ -55,28 +55,37 @@ class TestJob:
     mutate: bool = False
 
 
-def test(job: TestJob) -> TestReport:
+def run_tests(
+    job: TestJob, on_mutation: Callable[[int, int, str], None] = lambda _number, _total, _check: None
+) -> TestReport:
     """
     Run the tests of policies, each through the same stages as a run of the auditor.
 
-    Result: the report, whatever happened; mistakes are in it, and so is the exit code.
+    Result: the report, whatever happened; mistakes are in it, and so is the exit code. *on_mutation* is told which
+    check is about to be changed, as the first, second, … of how many: that can take a while.
     """
     request = config.Request(folder=job.folder, paths=job.paths, environ=job.environ)
     loaded = config.load_tests(request)
     if loaded.value is None:
         return _concluded((), loaded.diagnostics, None, None)
     with asyncio.Runner() as runner:
-        return _tested(_Run(loaded.value, job, runner), loaded.value, loaded.diagnostics)
+        run = _Run(loaded.value, job, runner)
+        return _tested(run, loaded.value, loaded.diagnostics, on_mutation)
 
 
-def _tested(run: _Run, suite: TestSuite, diagnostics: tuple[Diagnostic, ...]) -> TestReport:
+def _tested(
+    run: _Run,
+    suite: TestSuite,
+    diagnostics: tuple[Diagnostic, ...],
+    on_mutation: Callable[[int, int, str], None],
+) -> TestReport:
     job, results = run.job, tuple(run.results())
     problems = [*diagnostics, *run.problems]
     if not results and not problems:
         problems.append(_no_tests(job, suite))
     located = config.located(problems, suite.sources)
     coverage = run.coverage() if job.coverage else None
-    mutation = run.mutation() if job.mutate else None
+    mutation = run.mutation(on_mutation) if job.mutate else None
     return _concluded(results, located, coverage, mutation)
 
 
@@ -295,16 +304,16 @@ class _Run:
             if tested.ready or not self.job.filter
         )
 
-    def mutation(self) -> Mutation:
+    def mutation(self, on_mutation: Callable[[int, int, str], None]) -> Mutation:
         """Change every check in every way, and see which changes the tests that ran notice."""
         excuses = {policy.policy: policy for policy in self.suite.policies}
         total = killed = excused = 0
         survivors: list[Survivor] = []
         idle: list[tuple[str, str]] = []
         used: set[tuple[str, str]] = set()
-        for tested in self._checks.values():
-            if not tested.ready or tested.has_failed:
-                continue
+        sound = [tested for tested in self._checks.values() if tested.ready and not tested.has_failed]
+        for position, tested in enumerate(sound, 1):
+            on_mutation(position, len(sound), tested.check)
             noticed: Counter[int] = Counter()
             for mutant in self._mutants(tested.ready[0]):
                 total += 1

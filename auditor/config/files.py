@@ -88,7 +88,7 @@ def test_files(path: Path, file: str, root: Path) -> Checked[tuple[Path, ...]]:
         problem = _unfit(path, file)
         return Checked(None, (problem,)) if problem else Checked((path,))
     beside = (path.with_name(f"{path.stem}{end}") for end in _TESTS)
-    return Checked(tuple(test for test in beside if exists(test)))
+    return Checked(tuple(test for test in beside if exists(test) and is_inside(test, root)))
 
 
 def is_test(name: str) -> bool:

@@ -8,7 +8,16 @@ from itertools import groupby
 from pathlib import Path
 
 from auditor.config import yaml
-from auditor.config.files import exists, is_inside, names_beside, outside, policy_files, shipped
+from auditor.config.files import (
+    exists,
+    is_inside,
+    is_test,
+    names_beside,
+    outside,
+    policy_files,
+    shipped,
+    tested,
+)
 from auditor.config.request import PACK_PREFIX, PROJECT_FILE, Reading, Request
 from auditor.config.variables import Given
 from auditor.model.diagnostic import Diagnostic, did_you_mean
@@ -139,6 +148,11 @@ def _policy_files(entry: _Entry, reading: Reading) -> Iterator[tuple[Path, str]]
         return
     if address and exists(path) and not is_inside(path, reading.folder):
         reading.problems.append(outside(name).with_(address=address))
+        return
+    if is_test(path.name) and exists(path):
+        # A file of tests stands for its policy, as where a shell names every file of a folder.
+        beside = (path.with_name(policy) for policy in tested(path.name))
+        yield from ((found, reading.shown(found)) for found in beside if exists(found))
         return
     checked = policy_files(path, name, reading.folder if address else path)
     for problem in checked.diagnostics:
