@@ -227,6 +227,20 @@ def test_the_shipped_packs_suggest_whoever_acted(auditor, tmp_path):
     assert found["license_cap"]["seen"] == []
 
 
+def test_of_many_values_the_most_frequent_are_written_out(auditor, tmp_path):
+    events = [
+        _event(number, f"2026-11-16T09:{number % 60:02}:00Z", client=f"client-{number % 70:02}")
+        for number in range(100)
+    ]
+    (tmp_path / "events.json").write_text(json.dumps(events), encoding="utf-8")
+    _, out, _ = auditor("suggest", *RECORDS)
+    assert out.count('"client-') == 50
+    assert "## 20 more, each in no more records than these" in out
+    assert all(f'"client-{number:02}"' in out for number in range(30))  # those of two records
+    _, found, _ = auditor("suggest", *RECORDS, "--json")
+    assert len(json.loads(found)["suggestions"][0]["seen"]) == 70
+
+
 # From what a run received
 
 

@@ -262,6 +262,7 @@ class _Approving:
         self.holds_with = [self._granted([condition.node]) for condition in self.conditions]
         self.own = [self._compiled(condition.node) for condition in self.conditions]
         self.paths = [self._compiled(condition.path) for condition in self.conditions]
+        self.names = [self._named(condition.path) for condition in self.conditions]
 
     def _compiled(self, node: Node) -> jmes.Expression:
         return jmes.compile(node, as_of=self.as_of)
@@ -281,14 +282,14 @@ class _Approving:
         found: list[tuple[str, JSON, str]] = []
         alone: set[str] = set()
         together: set[str] = set()
-        for condition, own, path, granted in zip(
-            self.conditions, self.own, self.paths, self.holds_with, strict=True
+        for condition, own, path, granted, named in zip(
+            self.conditions, self.own, self.paths, self.holds_with, self.names, strict=True
         ):
             value = self._decide(path, record)
             if self._decide(own, record) is True or not _can_be_written(value):
                 continue
             (alone if self._decide(granted, record) is True else together).add(condition.variable)
-            found.append((condition.variable, value, self._name(condition.path, value, record)))
+            found.append((condition.variable, value, self._name(named, value, record)))
         return [
             _Missing(
                 variable,
@@ -306,12 +307,21 @@ class _Approving:
         except jmes.EvaluationError:
             return None
 
-    def _name(self, path: Node, value: JSON, record: JSON) -> str:
-        """Return the name beside an identifier: of `actors.client.id` that at `actors.client.name`."""
-        for arm in path.arguments if isinstance(path, Call) and path.name == "not_null" else (path,):
-            if self._decide(self._compiled(arm), record) == value:
-                beside = transform(arm, lambda node: Field("name") if node == Field("id") else node)
-                name = self._decide(self._compiled(beside), record)
+    def _named(self, path: Node) -> list[tuple[jmes.Expression, jmes.Expression]]:
+        """Return what can give a value, each with what gives the name beside it: `client.id` with `client.name`."""
+        ways = path.arguments if isinstance(path, Call) and path.name == "not_null" else (path,)
+        return [
+            (
+                self._compiled(way),
+                self._compiled(transform(way, lambda node: Field("name") if node == Field("id") else node)),
+            )
+            for way in ways
+        ]
+
+    def _name(self, named: list[tuple[jmes.Expression, jmes.Expression]], value: JSON, record: JSON) -> str:
+        for way, beside in named:
+            if self._decide(way, record) == value:
+                name = self._decide(beside, record)
                 return name if isinstance(name, str) and name != value else ""
         return ""
 

@@ -14,6 +14,9 @@ from auditor.model.instant import format_instant
 from auditor.model.value import JSON
 from auditor.reporter.neutral import one_line, visible
 
+VALUES: Final = 50
+"""Values of a list that are written out; a list that has to name more people than that names nobody."""
+
 _WIDTH: Final = 110
 _PAIR: Final = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 
@@ -125,8 +128,11 @@ def _suggestion(suggestion: Suggestion) -> Iterator[str]:
     yield f"# {name}:"
     for value in suggestion.present or ():
         yield f"#   - {_plain(value)}  # as now"
-    for seen in suggestion.seen:
+    for seen in suggestion.seen[:VALUES]:
         yield f"#   - {_plain(seen.value)}  # {_evidence(seen)}"
+    more = len(suggestion.seen) - VALUES
+    if more > 0:
+        yield from _comment(f"{more} more, each in no more records than these: see --json.")
 
 
 def _evidence(seen: Seen) -> str:
