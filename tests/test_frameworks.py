@@ -13,11 +13,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from auditor import cli, config
-from auditor.app.frameworks import with_views
+from auditor.app.frameworks import framework_of, with_views
 from auditor.model.framework import Framework
 from auditor.model.instant import Window
 from auditor.model.verdict import Status
-from tests.reports import DAY, NOW, asked, end, report, verdict
+from auditor.reporter.wording import supported
+from tests.reports import DAY, NOW, SAMPLES, asked, end, report, verdict
 from tests.support import ROOT
 
 SHIPPED = config.shipped_frameworks()
@@ -226,6 +227,28 @@ def test_a_plan_asks_nothing_for_what_is_not_selected_and_remembers_the_selectio
     code, found, said = auditor("check", "plan.json", "--simulate", "--events", "300", "--json")
     assert code == 0, said
     assert found["frameworks"][0]["framework"] == "soc2"
+
+
+def test_a_replay_shows_its_verdicts_by_the_same_criteria(auditor, policy):
+    _, before, _ = auditor("check", policy, "--simulate", "--events", "300", "--framework", "soc2", "--json")
+    _, after, said = auditor("replay", "latest", "--json")
+    assert after["frameworks"] == before["frameworks"], said
+    assert _view(after)["CC8.1"] == ("pass", [("mapped", 14)])
+
+
+def test_a_view_can_be_made_again_of_other_verdicts():
+    controls = {"ours": ("one", "three")}
+    (view,) = with_views(report(verdict(controls=controls)), [OURS]).frameworks
+    (again,) = with_views(report(verdict(Status.FAIL, controls=controls)), [framework_of(view)]).frameworks
+    assert [each.status for each in again.criteria] == [Status.FAIL, None, Status.FAIL]
+    assert [each.title for each in again.criteria] == [each.title for each in view.criteria]
+
+
+def test_a_failure_that_waivers_cover_is_told_apart():
+    waived, partly, *_ = (replace(each, controls={"ours": ("one",)}) for each in SAMPLES["waivers"].verdicts)
+    (view,) = with_views(report(waived, partly), [OURS]).frameworks
+    assert [each.waived for each in view.criteria[0].support] == [True, False]
+    assert "1 waived" in supported(view.criteria[0], 365)
 
 
 @pytest.mark.parametrize("words", [("frameworks",), ("soc2",)])

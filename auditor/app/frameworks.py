@@ -29,6 +29,18 @@ def with_views(report: Report, frameworks: Iterable[Framework]) -> Report:
     return replace(report, frameworks=tuple(views))
 
 
+def framework_of(view: FrameworkView) -> Framework:
+    """Return the framework that a view was made of, to make it again of other verdicts."""
+    return Framework(
+        version=1,
+        framework=view.framework,
+        title=view.title,
+        scope=view.scope,
+        period_days=view.period_days,
+        criteria={criterion.id: criterion.title for criterion in view.criteria if criterion.title},
+    )
+
+
 def _view(
     framework: Framework, verdicts: Sequence[Verdict], queries: Mapping[str, Asked], as_of: datetime
 ) -> FrameworkView:

@@ -16,6 +16,7 @@ from auditor import __version__, config, fetcher, runs
 from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, find_run
+from auditor.app.frameworks import framework_of, with_views
 from auditor.app.gate import gate_of
 from auditor.app.jobs import Job, validate
 from auditor.app.saved import read_plan
@@ -192,7 +193,7 @@ class _Replay:
         )
         waivers = audit.uses(verdicts)
         code, reason = gate_of(self.job).conclude(verdicts, problems, waivers)
-        return replace(
+        again = replace(
             self.recorded,
             finished_at=wall_clock(),
             verdicts=verdicts,
@@ -206,6 +207,7 @@ class _Replay:
             waivers=waivers,
             waivers_as_of=day,
         )
+        return with_views(again, map(framework_of, self.recorded.frameworks))
 
     def received(self) -> Received:
         """Return the records of all queries, those of several queries once."""
