@@ -245,7 +245,10 @@ def test_a_view_can_be_made_again_of_other_verdicts():
 
 
 def test_a_failure_that_waivers_cover_is_told_apart():
-    waived, partly, *_ = (replace(each, controls={"ours": ("one",)}) for each in SAMPLES["waivers"].verdicts)
+    name = SAMPLES["waivers"].verdicts[0].check
+    waived, partly, *_ = (
+        replace(each, check=name, controls={"ours": ("one",)}) for each in SAMPLES["waivers"].verdicts
+    )
     (view,) = with_views(report(waived, partly), [OURS]).frameworks
     assert [each.waived for each in view.criteria[0].support] == [True, False]
     assert "1 waived" in supported(view.criteria[0], 365)
