@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,14 @@ def test_a_query_that_has_ended_is_not_shown_any_more(monkeypatch: pytest.Monkey
     shown = terminal.getvalue()
     assert "1 of 1 query" in shown
     assert "metrics" not in shown
+
+
+def test_what_is_left_is_what_the_endpoint_counts(monkeypatch: pytest.MonkeyPatch):
+    terminal = on_terminal(monkeypatch)
+    with watching(job()) as on_event:
+        on_event(plan_of(ASKED))
+        on_event(replace(PAGE, count=1_234))
+    assert "1,232 left" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("columns", [40, 20])

@@ -98,14 +98,24 @@ class _Row:
     begun_s: float
     pages: int = 0
     records: int = 0
+    count: int | None = None
+
+    def take(self, page: Page) -> None:
+        """Take in one more page."""
+        self.pages += 1
+        self.records += len(page.records)
+        # Of one slice of several, or one filter of several, a count says nothing of the whole.
+        if self.query is not None and not self.query.further_filters and not self.query.each:
+            self.count = page.count if len(self.query.slices) < 2 else None
 
     @property
     def left(self) -> str:
         """What is still to come, where counts are known: of the endpoint, or of an earlier run."""
         if self.query is None:
             return ""
-        if self.query.expected_records is not None:
-            return f"{max(self.query.expected_records - self.records, 0):,} left"
+        expected = self.query.expected_records if self.count is None else self.count
+        if expected is not None:
+            return f"{max(expected - self.records, 0):,} left"
         if self.query.requests_expected is not None:
             return f"about {_number(max(self.query.requests_expected - self.pages, 0), 'page')} left"
         return ""
@@ -163,7 +173,7 @@ class _View:
             self._queries = {query.id: query for query in event.queries}
         elif isinstance(event, Page):
             row = self._reading.setdefault(event.query, _Row(self._queries.get(event.query), monotonic()))
-            row.pages, row.records = row.pages + 1, row.records + len(event.records)
+            row.take(event)
             self._pages, self._records = self._pages + 1, self._records + len(event.records)
         else:
             self._reading.pop(event.query, None)

@@ -276,7 +276,9 @@ class Reading:
                 self._progress.pages += 1
                 found = self.holders.named(page.records, part) if self.holders else page.records
                 records = self._ledger.take(found, part, page.count)
-                await self.hand_over(Page(query=self.query.id, number=page.number, records=records))
+                await self.hand_over(
+                    Page(query=self.query.id, number=page.number, records=records, count=part.count)
+                )
                 barren = 0 if records else barren + 1
                 if barren > MAX_BARREN:
                     raise endless(self.query.path, f"after {barren:,} pages without a new record")

@@ -23,6 +23,8 @@ class Page:
     query: str
     number: int
     records: tuple[JSON, ...]
+    count: int | None = None
+    """How many records the endpoint says that there are of the page's slice, where that can be checked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
