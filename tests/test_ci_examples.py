@@ -187,6 +187,8 @@ def test_the_image_is_made_of_what_is_there_and_runs_as_nobody():
     assert all(int(number) > 0 for number in user.split(":"))
     assert ["ENTRYPOINT", '["auditor"]'] in lines
     assert "--require-hashes" in text
+    left_out = (FOLDER / "Dockerfile.dockerignore").read_text("utf-8").split()
+    assert {".git", ".venv*", ".auditor"} <= set(left_out)
     pins = (ROOT / "requirements" / "image.txt").read_text("utf-8")
     everything = (ROOT / "requirements" / "dev.txt").read_text("utf-8")
     versions = set(re.findall(r"^\S+==\S+", pins, re.MULTILINE))
