@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -213,6 +214,15 @@ def test_a_pseudonym_is_the_same_wherever_the_key_is():
     }  # fmt: skip
     assert messages[KEY] == f"{pseudonym('Jane Doe', KEY)} did MADE from {pseudonym('192.0.2.7', KEY)}"
     assert messages[KEY] != messages[b"another"]
+
+
+def test_a_report_says_at_which_level_it_is_told():
+    of = report(judged(expect=TABLE[0]["expect"]))
+    for privacy in PRIVACIES:
+        assert json.loads(render(of, "json", privacy=privacy, key=KEY))["privacy"] == privacy
+        assert f'<property name="privacy" value="{privacy}" />' in render(
+            of, "junit", privacy=privacy, key=KEY
+        )
 
 
 def test_pseudonyms_need_a_key():

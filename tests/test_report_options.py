@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from auditor import cli, reporter
+from auditor.model.verdict import Privacy
 from tests.test_cli import Ran, auditor  # noqa: F401  # the fixture
 
 NAME = "Canary Zwicky"
@@ -61,7 +62,7 @@ def test_the_help_names_every_format_flavour_and_level():
     shown = " ".join(CliRunner().invoke(cli.main, ["check", "--help"]).output.split())
     for names in (reporter.FORMATS, reporter.JUNIT_FLAVORS, reporter.PRIVACIES):
         assert all(name in shown for name in names)
-    assert get_args(reporter.Privacy) == reporter.PRIVACIES
+    assert get_args(Privacy) == reporter.PRIVACIES
 
 
 def test_all_formats_are_written_at_once(check):

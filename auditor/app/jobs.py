@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from auditor.model.project import Project
     from auditor.model.query import Program, Pushdown
     from auditor.model.resource import Catalogue
-    from auditor.reporter import JUnitFlavor, Privacy
+    from auditor.model.verdict import Privacy
+    from auditor.reporter import JUnitFlavor
     from auditor.runs import Evidence
 
 

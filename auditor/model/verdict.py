@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import IntEnum
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from auditor.model.diagnostic import Diagnostic
 from auditor.model.evidence import QueryEnd
@@ -16,6 +16,9 @@ from auditor.model.provenance import Provenance
 from auditor.model.source import Address, Location
 from auditor.model.value import JSON
 from auditor.model.waiver import WaiverUse
+
+Privacy: TypeAlias = Literal["ids", "full", "pseudonym"]
+"""How personal fields appear: as identifiers, as they are, or as keyed pseudonyms."""
 
 PERSONAL: Final = "(personal)"
 """What stands for a personal value that has no identifier, where none must be shown."""
@@ -315,6 +318,8 @@ class Report:
     waivers_as_of: date | None = None
     """The day (UTC) that they were judged by; absent where they were not applied."""
     provenance: Provenance = field(default_factory=Provenance)
+    privacy: Privacy = "full"
+    """How personal fields appear in it."""
     root_digest: str | None = None
     """The SHA-256 of the manifest of the run's evidence; absent where nothing was asked, and in the evidence itself."""
 

@@ -8,10 +8,7 @@ from importlib import import_module
 from typing import Final, Literal, TypeAlias, get_args
 
 from auditor.model.diagnostic import Diagnostic
-from auditor.model.verdict import Report
-
-Privacy: TypeAlias = Literal["ids", "full", "pseudonym"]
-"""How personal fields appear: as identifiers, as they are, or as keyed pseudonyms."""
+from auditor.model.verdict import Privacy, Report
 
 JUnitFlavor: TypeAlias = Literal["strict", "gitlab", "azure", "jenkins"]
 """Whom a JUnit document is for: every reader, or one of which more is known."""

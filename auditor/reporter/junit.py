@@ -149,6 +149,7 @@ def _run_properties(report: Report, environment: str = "") -> dict[str, str]:
         "tool-version": report.tool_version,
         "policy-digest": report.policy_digest,
         "root-digest": report.root_digest,
+        "privacy": report.privacy,
         "as-of": format_instant(report.as_of) if report.as_of else None,
         "simulated": "true" if report.simulated else None,
         "given": ", ".join(report.given),

@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Final, TypeAlias
 
 from auditor.model.value import JSON
-from auditor.model.verdict import PERSONAL, Outcome, Report, Verdict, Violation
-from auditor.reporter import Privacy
+from auditor.model.verdict import PERSONAL, Outcome, Privacy, Report, Verdict, Violation
 
 _PSEUDONYM_CHARACTERS: Final = 12
 """Of 16 values each: among a million people, two share a pseudonym once in five hundred reports."""
@@ -24,9 +23,9 @@ def private(report: Report, privacy: Privacy, key: bytes = b"") -> Report:
     """
     Return a report as it is told at a level of privacy.
 
-    `full` changes nothing; `ids` has an identifier for each personal field, or says that it is personal;
-    `pseudonym` has the same word for the same text wherever *key* is the same (HMAC-SHA256, RFC 2104), and
-    nobody without the key can tell whose it is. No violation of the result knows more than it shows.
+    `full` changes nothing of what was found; `ids` has an identifier for each personal field, or says that it
+    is personal; `pseudonym` has the same word for the same text wherever *key* is the same (HMAC-SHA256, RFC 2104), and
+    nobody without the key can tell whose it is. But at `full`, no violation of the result knows more than it shows.
 
     Raises:
         ValueError: pseudonyms are asked for without a key.
@@ -38,8 +37,10 @@ def private(report: Report, privacy: Privacy, key: bytes = b"") -> Report:
         "ids": lambda _, identifier: identifier,
         "pseudonym": lambda text, _: pseudonym(text, key),
     }
-    verdicts = tuple(_verdict(verdict, choose[privacy]) for verdict in report.verdicts)
-    return replace(report, verdicts=verdicts)
+    if (chosen := choose[privacy]) is None:
+        return replace(report, privacy=privacy)
+    verdicts = tuple(_verdict(verdict, chosen) for verdict in report.verdicts)
+    return replace(report, privacy=privacy, verdicts=verdicts)
 
 
 def pseudonym(text: str, key: bytes) -> str:
@@ -48,23 +49,27 @@ def pseudonym(text: str, key: bytes) -> str:
     return f"p-{digest.hex()[:_PSEUDONYM_CHARACTERS]}"
 
 
-def _verdict(verdict: Verdict, choose: Choose | None) -> Verdict:
+def _verdict(verdict: Verdict, choose: Choose) -> Verdict:
+    if not verdict.bound_personal and all(
+        found.redacted is None for outcome in verdict.outcomes for found in outcome.violations
+    ):
+        return verdict
     bound = {
-        name: _all(value, choose) if choose and name in verdict.bound_personal else value
+        name: _all(value, choose) if name in verdict.bound_personal else value
         for name, value in verdict.bound.items()
     }
     outcomes = tuple(_outcome(outcome, choose) for outcome in verdict.outcomes)
     return replace(verdict, bound=bound, outcomes=outcomes)
 
 
-def _outcome(outcome: Outcome, choose: Choose | None) -> Outcome:
+def _outcome(outcome: Outcome, choose: Choose) -> Outcome:
     return replace(outcome, violations=tuple(_violation(found, choose) for found in outcome.violations))
 
 
-def _violation(found: Violation, choose: Choose | None) -> Violation:
+def _violation(found: Violation, choose: Choose) -> Violation:
     without = found.redacted
-    if without is None or choose is None:
-        return replace(found, redacted=None)
+    if without is None:
+        return found
     return replace(
         found,
         identity=_chosen(found.identity, without.identity, choose),
