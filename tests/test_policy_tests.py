@@ -157,6 +157,30 @@ def test_a_sensitive_value_is_printed_nowhere(folder: Path, auditor: Run):
             assert "canary" not in ran.out + ran.err
 
 
+def test_a_test_sees_what_a_run_sees(folder: Path, auditor: Run):
+    """Verdict, code, population and violations of each test of the example, by the main job."""
+    document = YAML(typ="safe").load((EXAMPLE / "deletions.test.yaml").read_text("utf-8"))
+    tested = {
+        result["name"]: result for result in json.loads(auditor("test", EXAMPLE, "--json").out)["results"]
+    }
+    for name, test in document["tests"].items():
+        (folder / "events.json").write_text(json.dumps(test["records"]["activities"]), "utf-8")
+        (folder / "values.json").write_text(
+            json.dumps({**document["variables"], **test.get("variables", {})}), "utf-8"
+        )
+        ran = auditor(
+            "check", EXAMPLE / "deletions.yaml", "--records", "activities=events.json",
+            "--var-file", "values.json", "--as-of", document["as_of"], "--json",
+        )  # fmt: skip
+        (verdict,) = json.loads(ran.out)["verdicts"]
+        assert (verdict["status"], verdict["code"], verdict["reason"]) == (
+            tested[name]["verdict"],
+            tested[name]["code"],
+            tested[name]["reason"],
+        )
+    assert tested.keys() == document["tests"].keys()
+
+
 # For programs
 
 

@@ -202,7 +202,9 @@ class _Run:
         found = tester.differences(case.expected, verdict)
         tested.has_failed |= bool(found)
         if self.job.coverage:
-            tested.seen.look(ready.check, plan, self.suite.catalogue, ready.records)
+            # What is not known to be all there decided nothing, whatever conditions say of it.
+            is_known = not verdict.code.startswith("evidence.") or verdict.code == "evidence.empty"
+            tested.seen.look(ready.check, plan, self.suite.catalogue, ready.records if is_known else {})
         pointer = Diagnostic(code="", summary="", address=case.address.key())
         return TestResult(
             file=case.file,

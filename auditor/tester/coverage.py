@@ -20,6 +20,7 @@ from auditor.jmes.closures import Run
 from auditor.jmes.semantics import Semantics
 from auditor.jmes.tree import And, Comparison, FilterProjection, Literal, Not, Or, Placeholder, children
 from auditor.jmes.value import is_true
+from auditor.model.diagnostic import Mistake
 from auditor.model.plan import Plan, belongs
 from auditor.model.query import SINGLE, CompiledCheck
 from auditor.model.resource import Catalogue, value_at
@@ -89,7 +90,10 @@ class Seen:
             given = together
             if each.over is not None:
                 given = types[each.over] if each.form == "every" else jmes.list_of(types[each.over])
-            run = self._watched(part, each.expression, values, given, as_of, is_condition=is_condition)
+            try:
+                run = self._watched(part, each.expression, values, given, as_of, is_condition=is_condition)
+            except Mistake:
+                continue  # what is bound can not stand there: the verdict is an error
             if any(not lists.get(name) for name in each.on_empty):
                 continue  # that there is nothing decides, and no condition
             if each.over is None:
