@@ -136,6 +136,15 @@ def test_a_check_that_can_not_be_read_makes_no_waiver_wrong(
     assert [one["code"] for one in told] == ["schema.unknown-key"]
 
 
+def test_no_waiver_goes_by_the_name_of_what_an_earlier_run_found(
+    auditor: Run,  # noqa: F811  # the fixture
+    project: Path,
+):
+    write(project, baseline=SOUND)
+    ran = auditor("validate")
+    assert (ran.code, "[schema.bad-name]" in ran.err) == (1, True)
+
+
 def test_of_policies_on_the_command_line_only_their_own_waivers_count(
     auditor: Run,  # noqa: F811  # the fixture
     project: Path,

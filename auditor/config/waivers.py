@@ -10,7 +10,7 @@ from auditor.config.files import exists
 from auditor.config.request import WAIVERS_FILE, Reading
 from auditor.model.diagnostic import Checked, did_you_mean
 from auditor.model.source import Address
-from auditor.model.waiver import Waiver, WaiverDocument, WaiverKind, WaiversFile
+from auditor.model.waiver import BASELINE, Waiver, WaiverDocument, WaiverKind, WaiversFile
 
 KEYS: Final[Mapping[WaiverKind, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "exception": (("starts", "expires"), ("records",)),
@@ -56,6 +56,7 @@ def _waivers(
 ) -> Iterator[Waiver]:
     for name, document in written.items():
         address = Address(file=WAIVERS_FILE).at("waivers", name)
+        _check_name(name, address, reading)
         _check_keys(document, address, reading)
         _check_dates(document, address, reading)
         _check_environments(document, environments, address, reading)
@@ -78,6 +79,17 @@ def _waiver(name: str, document: WaiverDocument) -> Waiver:
         expires=document.expires,
         address=Address(file=WAIVERS_FILE).at("waivers", name),
     )
+
+
+def _check_name(name: str, address: Address, reading: Reading) -> None:
+    if name == BASELINE:
+        reading.problem(
+            "schema.bad-name",
+            "Bad name",
+            f'"{name}" is what reports call that which an earlier run found: --baseline.',
+            help="Choose another name.",
+            address=address.key(),
+        )
 
 
 def _check_keys(document: WaiverDocument, address: Address, reading: Reading) -> None:

@@ -43,7 +43,7 @@ from auditor.model.query import WHOLE_WINDOW, CompiledCheck, CompiledExpectation
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict, Violation
-from auditor.model.waiver import WaiverUse
+from auditor.model.waiver import BASELINE, WaiverUse
 
 __all__ = ["MAX_ITEMS", "Audit", "OnViolation"]
 
@@ -52,9 +52,6 @@ MAX_ITEMS: Final = jmes.MAX_ITEMS
 
 OnViolation: TypeAlias = Callable[[str, Violation], None]
 """What is shown every violation with the name of its check, when it is found and in no order."""
-
-BASELINE: Final = "baseline"
-"""What covers a violation that an earlier run found too, where only what is new counts."""
 
 ARCHIVE_GRACE: Final = timedelta(days=1)
 """How much later than a window given records may begin, and how much earlier end: a quiet day is no gap."""

@@ -16,6 +16,9 @@ from auditor.model.source import Address
 WaiverKind = Literal["exception", "disposition"]
 """`exception`: any violation of a check for a time; `disposition`: named records, reviewed once and for all."""
 
+BASELINE: Final = "baseline"
+"""What covers a violation that an earlier run found too, where only what is new counts."""
+
 _CHECK: Final = r"^[^/]+/[^/]+$"
 _DATE: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
