@@ -458,7 +458,8 @@ def test_an_interrupted_run_ends_with_130(auditor, policy, monkeypatch, tmp_path
 @pytest.mark.parametrize(
     ("words", "code", "hint"),
     [
-        (["check", "--report", "jnit=x.xml"], "option.bad-value", "--report FORMAT=PATH with junit, "),
+        (["check", "--report", "jnit=x.xml"], "option.bad-value", "--report junit=x.xml"),
+        (["check", "--report", "pdf=x.pdf"], "option.bad-value", "--report FORMAT=PATH with junit, "),
         (["check", "--report", "junit"], "option.bad-value", "--report FORMAT=PATH"),
         (["check", "--report", "junit=x", "--report", "json=x"], "option.bad-value", "a path of its own"),
         (["check", "--rate", "activities=fast"], "option.bad-value", "--rate activities=10/s"),

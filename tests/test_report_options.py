@@ -138,6 +138,8 @@ REFUSED = [
     (["json=.auditor/latest/junit.xml"], "every report to a path of its own"),
     (["junit=-", "json=-"], "one report to standard output"),
     (["junit="], "--report FORMAT=PATH"),
+    (["markdwn=out.md"], "Write --report markdown=out.md."),
+    (["json=/dev/stdout"], "standard output is -"),
     (["junit=a"], "it is a folder"),
     (["junit=new/"], "it is a folder"),
     (["junit=linked"], "it is a folder"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,8 @@ KEY_CHARACTERS: Final = 16
 """Fewer could be guessed from a few reports."""
 
 STANDARD_OUTPUT: Final = "-"
+_DEVICES: Final = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+"""Standard output under names by which it would get two documents."""
 
 
 def targets(job: Job) -> Checked[tuple[tuple[str, str], ...]]:
@@ -38,8 +41,7 @@ def targets(job: Job) -> Checked[tuple[tuple[str, str], ...]]:
     for text in job.reports:
         name, equals, path = text.partition("=")
         if name not in reporter.FORMATS or not equals or not path:
-            help = f"--report FORMAT=PATH with {', '.join(reporter.FORMATS)}"
-            problems.append(bad_option("--report", text, help))
+            problems.append(bad_option("--report", text, _right_form(name, path)))
         elif taken.setdefault(_real(Path(path)), name) != name or any(
             _same(path, other) for _, other in found
         ):
@@ -54,6 +56,13 @@ def targets(job: Job) -> Checked[tuple[tuple[str, str], ...]]:
         else:
             found.append((name, path))
     return Checked(tuple(found), tuple(problems))
+
+
+def _right_form(name: str, path: str) -> str:
+    near = get_close_matches(name, reporter.FORMATS, n=1)
+    if near and path:
+        return f"--report {near[0]}={path}"
+    return f"--report FORMAT=PATH with {', '.join(reporter.FORMATS)}"
 
 
 def _real(path: Path) -> Path:
@@ -73,6 +82,8 @@ def _obstacle(path: str) -> str:
     """Return why a file can not be written, as far as that can be told without writing it."""
     if path == STANDARD_OUTPUT:
         return ""
+    if path in _DEVICES:
+        return f"standard output is {STANDARD_OUTPUT}"
     real = _real(Path(path))
     if real.is_dir() or path.endswith(os.sep):
         return "it is a folder"
