@@ -1109,6 +1109,13 @@ def schema(name: str | None, as_json: bool) -> int:
     multiple=True,
     help="Misbehave; repeatable. `--fault help` lists them.",
 )
+@click.option(
+    "--role",
+    "roles",
+    metavar="NAME",
+    multiple=True,
+    help="Predefined role of the worker application, which else may read everything; repeatable.",
+)
 def simulate(seed: int, events: int, activities: str | None, **options: Any) -> int:
     """Run a PingOne on a loopback port, until it is interrupted."""
     from auditor import app

@@ -700,7 +700,13 @@ def test_the_simulator_lists_its_faults(auditor):
 
 @pytest.mark.parametrize(
     "words",
-    [["--fault", "no-such-fault"], ["--as-of", "never"], ["--hot-span", "0d"], ["--activities", "none"]],
+    [
+        ["--fault", "no-such-fault"],
+        ["--role", "Configuration Admin"],
+        ["--as-of", "never"],
+        ["--hot-span", "0d"],
+        ["--activities", "none"],
+    ],
 )
 def test_a_simulator_that_can_not_start_says_why(auditor, words):
     ran = auditor("simulate", *words)

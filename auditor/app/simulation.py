@@ -125,6 +125,7 @@ class SimulatorJob:
     as_of: str | None
     hot_span: str
     faults: Sequence[str]
+    roles: Sequence[str] = ()
 
 
 def simulate(job: SimulatorJob, announce: Callable[[str], None]) -> tuple[Diagnostic, ...]:
@@ -144,7 +145,7 @@ def simulate(job: SimulatorJob, announce: Callable[[str], None]) -> tuple[Diagno
         from auditor import simulator
 
         faults = tuple(simulator.Fault.parse(text) for text in job.faults)
-        settings = simulator.Settings(hot_span=hot_span, faults=faults)
+        settings = simulator.Settings(hot_span=hot_span, faults=faults, roles=tuple(job.roles))
         shift, environment_id = now - started, world.value.environment_id
         application = simulator.create_app(
             world.value, config.shipped_kinds(), settings, lambda: wall_clock() + shift

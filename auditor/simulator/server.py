@@ -348,7 +348,7 @@ class Simulator:
         return [
             {
                 "id": uuid(digest("own role", name)),
-                "role": {"id": script.ROLES.get(name, uuid(digest("role", name)))},
+                "role": {"id": script.ROLES[name]},
                 "scope": scopes.get(name, {"type": "ENVIRONMENT", "id": environment}),
                 "readOnly": False,
             }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Literal
 
+from auditor.simulator import script
 from auditor.simulator.faults import Fault
 from auditor.simulator.world import HOT_SPAN
 
@@ -25,6 +26,9 @@ class Settings:
     `page_size` is the largest `limit`; PingOne names none for `/activities`, and 500 is the largest seen.
     `rate_limits` switches limits on by group: `{"rlgAuditRps": "documented"}`, or a rate such as `3/s` or
     `100/min`. One address gets the descriptor's share of it, unless `allow_listed`.
+
+    Raises:
+        ValueError: a role is no predefined one.
     """
 
     client_id: str = "simulator-client"
@@ -46,3 +50,8 @@ class Settings:
     forbidden_environments: tuple[str, ...] = ()
     """Environments that answer 403: no permission, or no licence."""
     faults: tuple[Fault, ...] = ()
+
+    def __post_init__(self) -> None:
+        for role in self.roles:
+            if role not in script.ROLES:
+                raise ValueError(f"{role!r} is none of the predefined roles: {', '.join(script.ROLES)}")
