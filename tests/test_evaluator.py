@@ -264,7 +264,7 @@ def test_a_sensitive_value_is_compared_with_and_shown_nowhere():
 def test_a_record_that_can_not_be_selected_is_an_error_and_hides_no_other():
     where = {**WINDOW, "where": 'createdAt gt "2020-01-01"'}
     good, bad = event(0, createdAt="2026-11-01"), event(1, createdAt="yesterday")
-    broken = event(2, recordedAt="tomorrow")
+    broken = event(2, recordedAt="tomorrow", createdAt="2026-11-01")
     verdict = judge(bad, broken, good, query=where)
     assert summary(verdict) == ["error", "evaluation.not-comparable", 1, 1, 0]
     assert verdict.reason == (

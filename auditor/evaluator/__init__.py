@@ -11,7 +11,7 @@ verdict is an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache, partial
@@ -29,6 +29,7 @@ from auditor.evaluator.judging import (
     of_finding,
     unread,
 )
+from auditor.evaluator.onepass import OnePass, Rows
 from auditor.evaluator.populations import Population
 from auditor.evaluator.privacy import Personal, Redaction
 from auditor.evaluator.reducers import Every, Finding, Items, List, Reducer, Undecided
@@ -45,7 +46,7 @@ from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict, Violation
 from auditor.model.waiver import BASELINE, WaiverUse
 
-__all__ = ["MAX_ITEMS", "Audit", "OnViolation"]
+__all__ = ["MAX_ITEMS", "Audit", "OnViolation", "OnePass", "Rows"]
 
 MAX_ITEMS: Final = jmes.MAX_ITEMS
 """Records or items that one part of an expression, or one query of a check that binds values, may keep."""
@@ -110,11 +111,15 @@ class Audit:
     def add(self, page: Page) -> None:
         """Offer the records of one page to every check that its query serves."""
         populations = self._uses[page.query]
-        name = f"{page.query}#{page.number}"
         for record in page.records:
-            received = Received(name, record)
+            received = Received(page.number, record)
             for population in populations:
                 population.add(record, received)
+
+    def one_pass(self, queries: Collection[str], account: Iterable[str] = ()) -> OnePass:
+        """Return what takes records as bytes for several queries on one resource kind, in place of `add`."""
+        populations = [population for query in queries for population in self._uses[query]]
+        return OnePass(populations[0].kind, populations, account)
 
     def finish(self, ends: Iterable[QueryEnd]) -> tuple[Verdict, ...]:
         """Return the verdict of every check, in the order of the program."""
@@ -179,18 +184,17 @@ class _Run:
         if not check.bind:
             for position, expectation in enumerate(check.expectations):
                 reducer = self.reducers[position] = self._reducer(expectation, check.values)
-                for population, step in self._steps(expectation, reducer):
-                    population.steps.append(step)
+                for population, of in self._populations_of(expectation):
+                    population.hand_to(reducer, of)
 
-    def _steps(
-        self, expectation: CompiledExpectation, reducer: Reducer
-    ) -> Iterable[tuple[Population, Callable[[JSON, Received], None]]]:
-        """Yield the populations that an expectation is about, each with what takes its records."""
+    def _populations_of(self, expectation: CompiledExpectation) -> Iterable[tuple[Population, str]]:
+        """Yield the populations that an expectation is about, each with the name under which it is seen."""
         if expectation.over is not None:
-            yield self.populations[expectation.over], reducer.step
+            yield self.populations[expectation.over], ""
         else:
             for name, population in self.populations.items():
-                yield population, partial(reducer.step, of=name)
+                population.need.whole = True
+                yield population, name
 
     # Expressions
 
@@ -251,7 +255,8 @@ class _Run:
         redaction = Redaction(Personal(tuple(paths), self.bound_personal), made, kinds)
         # What is compared with a sensitive value could tell it.
         reads = () if expectation.over is None or _is_sensitive(node) else jmes.fields_read(node)
-        return Subject(self.check.name, kind, template, default, redaction, reads)
+        query = "" if expectation.over is None else self.populations[expectation.over].query.id
+        return Subject(self.check.name, kind, template, default, redaction, reads, query)
 
     def _joined_personal(self) -> tuple[str, ...]:
         """Return the personal fields of all records, as expressions over all queries see them."""
@@ -418,9 +423,9 @@ class _Run:
         for position, expectation in enumerate(self.check.expectations):
             if position not in reducers and self._emptiness(expectation) is None:
                 reducer = reducers[position] = self._reducer(expectation, values)
-                for population, step in self._steps(expectation, reducer):
+                for population, of in self._populations_of(expectation):
                     for received in population.records:
-                        step(received.record, received)
+                        reducer.step(received.record, received, of)
         return reducers
 
     def _emptiness(self, expectation: CompiledExpectation) -> Judgement | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
+from typing import NamedTuple, Protocol
 
-from auditor import scim
+from auditor import jmes, scim
 from auditor.evaluator.counting import Counts
 from auditor.evaluator.privacy import Origin, Personal
+from auditor.evaluator.reducers import Every, Reducer
 from auditor.evaluator.violations import Received
+from auditor.evaluator.windows import InWindow
 from auditor.model.plan import PlannedQuery, Use, belongs
 from auditor.model.query import CompiledCheck
 from auditor.model.resource import ResourceKind
@@ -16,12 +20,27 @@ from auditor.model.value import JSON
 from auditor.model.verdict import Examined
 
 
+class Test(NamedTuple):
+    """A term that must hold of a record, with the paths of the fields that it reads."""
+
+    paths: frozenset[str]
+    holds: scim.Predicate
+
+
+class Counter(Protocol):
+    """What has counted records apart."""
+
+    count: int
+
+
 class Population:
     """
-    Selects the records that a query of a check is about, counts them, and hands them on, to `steps`.
+    Selects the records that a query of a check is about, counts them, and hands them on to its reducers.
 
-    Up to *keeps* records are kept too, for what is bound. `unselectable` counts records of which it can not be told
-    whether the check is about them, `outside` those that lie outside the check's window.
+    A record is selected if every term of the filter holds of it, and it lies in the check's window. Up to *keeps*
+    records are kept too, for what is bound. `unselectable` counts records of which it can not be told whether
+    the check is about them, `outside` those that the filter selects and that lie outside the check's window.
+    `need` is what filter and expressions read of a record.
     """
 
     def __init__(
@@ -30,39 +49,100 @@ class Population:
         self.name = use.name
         self.kind = kind
         self.query = query
-        self.count = 0
+        self.window = use.window
         self.outside = 0
         self.unselectable = 0
         self.unselectable_reason = ""
-        self.steps: list[Callable[[JSON, Received], None]] = []
+        self.reducers: list[Reducer] = []
         self.records: list[Received] = []
         self.is_too_large = False
+        self.counters: list[Counter] = []
+        self.need = jmes.Need(whole=bool(keeps or kind.buckets))
+        self.tests = tuple(self._tests(use.where, check)) if use.where else ()
+        self._count = 0
+        self._steps: list[Callable[[JSON, Received], None]] = []
         self._counts = Counts(check, use.name, kind) if kind.buckets else None
         self._keeps = keeps
         self._use = use
-        self.window = use.window
-        self._window = replace(query, window=use.window)
-        self._selects = (
-            scim.predicate(scim.parse(use.where, check.values), scim.rules(kind)) if use.where else None
-        )
+        if use.window is not None and kind.buckets is None and kind.instant is not None:
+            self.need.at(kind.instant).whole = True
+            self._inside: Callable[[JSON], bool] = InWindow(kind.instant, use.window)
+        else:
+            window = replace(query, window=use.window)
+            self._inside = lambda record: belongs(record, window, kind)
+
+    def _tests(self, where: str, check: CompiledCheck) -> Iterable[Test]:
+        tree, rule_of = scim.parse(where, check.values), scim.rules(self.kind)
+        for term in tree.terms if isinstance(tree, scim.And) else (tree,):
+            paths = frozenset(".".join(rule_of(name).path) for name in scim.attributes(term))
+            for path in paths:
+                self.need.at(path).whole = True
+            yield Test(paths, scim.predicate(term, rule_of))
+
+    def hand_to(self, reducer: Reducer, of: str = "") -> None:
+        """Hand the records on to a reducer, under a name where it sees those of several queries."""
+        self.reducers.append(reducer)
+        self._steps.append(partial(reducer.step, of=of) if of else reducer.step)
+        reducer.add_needs(self.need)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all that becomes of a record is that an expression should be true of it."""
+        every = all(isinstance(reducer, Every) for reducer in self.reducers)
+        return every and not self._keeps and self._counts is None
+
+    @property
+    def count(self) -> int:
+        """How many records were selected."""
+        return self._count + sum(counter.count for counter in self.counters)
+
+    def settle(self) -> None:
+        """Take over what others have counted, who will count no more."""
+        self._count = self.count
+        self.counters.clear()
 
     def add(self, record: JSON, received: Received) -> None:
         """Take a record, if the check is about it."""
+        if self.selects(record, self.tests):
+            self.take(record, received)
+
+    def holds(self, span: tuple[str, str] | None) -> bool:
+        """Tell whether everything from one instant to another lies in the window, as far as that is quick to tell."""
+        if self.window is None:
+            return True
+        return span is not None and isinstance(self._inside, InWindow) and self._inside.holds(span)
+
+    def selects(self, record: JSON, tests: Iterable[Test]) -> bool:
+        """
+        Tell whether the check is about a record of which every other test is known to hold.
+
+        Where that can not be told, or the record is left out for its window alone, it is counted.
+        """
+        problem: ValueError | None = None
+        for test in tests:
+            try:
+                if not test.holds(record):
+                    return False
+            except ValueError as error:
+                problem = problem or error
         try:
-            if not belongs(record, self._window, self.kind):
+            if not self._inside(record):
                 self.outside += 1
-                return
-            if self._selects is not None and not self._selects(record):
-                return
+                return False
         except ValueError as error:
-            reason = self._reason(error)
+            problem = problem or error
+        if problem is not None:
+            reason = self._reason(problem)
             self.unselectable_reason = min(self.unselectable_reason or reason, reason)
             self.unselectable += 1
-            return
-        self.count += 1
+        return problem is None
+
+    def take(self, record: JSON, received: Received) -> None:
+        """Take a record that the check is about."""
+        self._count += 1
         if self._counts is not None:
             self._counts.add(record)
-        for step in self.steps:
+        for step in self._steps:
             step(record, received)
         if self._keeps:
             self.is_too_large = self.is_too_large or len(self.records) >= self._keeps

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from auditor import jmes
 from auditor.evaluator.violations import SHOWN, Key, Received, Violations, number
@@ -46,8 +46,15 @@ class Finding:
 class Reducer(Protocol):
     """One expectation on its way over the records."""
 
+    def add_needs(self, need: jmes.Need) -> None:
+        """Add what is read of each record."""
+
     def step(self, record: JSON, received: Received, of: str = "") -> None:
-        """Take one record of the population, or of one of several by its name."""
+        """
+        Take one record of the population, or of one of several by its name.
+
+        *record* holds at least what is read, order key and identity; *received* is the whole of it.
+        """
 
     def finish(self, records: int) -> Finding:
         """Return what was found in so many records."""
@@ -80,38 +87,47 @@ class Every:
     def __init__(
         self, expression: jmes.Expression, violations: Violations, on_missing: OnMissing | None
     ) -> None:
+        self.expression = expression
         self.on_missing = on_missing
         self.violations = violations
         self.undecided = Undecided()
         self.skipped = 0
         self.errors = 0
         self.error: tuple[Key, str] | None = None
-        self._decide = expression.decide
-        self._missing = jmes.Missing(select=False)
+
+    def add_needs(self, need: jmes.Need) -> None:
+        """Add what is read of each record."""
+        jmes.add_needs(self.expression.node, need)
 
     def step(self, record: JSON, received: Received, of: str = "") -> None:  # noqa: ARG002  # of the one that it is about
         """Take one record."""
         try:
-            result = self._decide(record, self._missing)
+            result = self.expression.decide(record, jmes.Missing(select=False))
         except jmes.EvaluationError as error:
-            self._fail(received, str(error))
-            return
-        if result is True:
-            return
+            result = error
+        if result is not True:
+            self.take(result, record, received)
+
+    def take(
+        self, result: JSON | jmes.Undecided | jmes.EvaluationError, record: JSON, received: Received
+    ) -> None:
+        """Take what the expression gives on a record where that is not true."""
         if isinstance(result, jmes.Undecided):
-            self._leave_open(received, result)
+            self._leave_open(record, received, result)
         elif result is False:
-            self._violate(received)
+            self._violate(record, received)
+        elif isinstance(result, jmes.EvaluationError):
+            self._fail(received, str(result))
         else:
             self._fail(received, f"the expression is {_kind(result)}, not true or false")
 
-    def _violate(self, received: Received) -> None:
-        self.violations.add_record(self.violations.subject.key(received.record), received)
+    def _violate(self, record: JSON, received: Received) -> None:
+        self.violations.add_record(self.violations.subject.key(record), received)
 
-    def _leave_open(self, received: Received, result: jmes.Undecided) -> None:
+    def _leave_open(self, record: JSON, received: Received, result: jmes.Undecided) -> None:
         match self.on_missing:
             case "fail":
-                self._violate(received)
+                self._violate(record, received)
             case "skip":
                 self.skipped += 1
             case None:
@@ -175,13 +191,24 @@ class _OfList:
         self.error: tuple[Key, str] | None = None
         """The first of the errors that single records give by themselves."""
         self._key = self.out.subject.key
-        self._decide = expression.decide
+        self._expression = expression
         self._message = message if form == "that" or on_missing == "fail" else None
         self._told = message.initial() if message else []
         self._told_of_out = message.initial() if message else []
         """What the message knows of the rest, and of what was set aside."""
         # Whether an element that is undecided speaks for or against a list of items is known.
         self._selects = (form, on_missing) in {("none", "fail"), ("some", "pass")}
+
+    @property
+    def _decide(self) -> Callable[[JSON, jmes.Missing], JSON | jmes.Undecided]:
+        return self._expression.decide
+
+    def add_needs(self, need: jmes.Need) -> None:
+        """Add what is read of each record."""
+        jmes.add_needs(self._expression.node, need, of_list=True, result=not isinstance(self, Items))
+        for part in self._message.parts if self._message else ():
+            if not isinstance(part, str):
+                jmes.add_needs(part.node, need, of_list=True)
 
     def _is_undecided(self, record: JSON, key: Key) -> bool:
         """Tell whether a record by itself keeps the expression from being decided."""
@@ -200,10 +227,10 @@ class _OfList:
         else:
             self.out.total += 1
 
-    def _tell(self, key: Key, received: Received, of: str = "", *, out: bool) -> None:
+    def _tell(self, key: Key, record: JSON, of: str = "", *, out: bool) -> None:
         """Take a record for the message about the list."""
         if self._message is not None:
-            self._message.step(self._told_of_out if out else self._told, key, received.record, of)
+            self._message.step(self._told_of_out if out else self._told, key, record, of)
 
     def _pieces(self) -> tuple[str, ...]:
         """Return the message about the list of what was told so far, in pieces."""
@@ -361,7 +388,7 @@ class Items(_OfList):
             missing.found = []
             self._look_closer(record, received)
         if self._message is not None:
-            self._tell(self._key(received.record), received, out=False)
+            self._tell(self._key(record), record, out=False)
 
     @property
     def _stream(self) -> jmes.Stream:
@@ -371,9 +398,14 @@ class Items(_OfList):
         if self.form == "some":
             self.yielded.total += len(items)
             return
-        key = self._key(received.record)
+        key = self._key(record)
+        if not self.yielded.needs((key, 0)):
+            self.yielded.total += len(items)
+            return
+        if record is not received.record:  # which holds more than was needed to count the items
+            items = cast("list[JSON]", self._decide([received.record], jmes.Missing(select=self._selects)))
         for position, item in enumerate(items):
-            self.yielded.add((key, position), received.record if item is record else item, received)
+            self.yielded.add((key, position), item, received)
 
     def _leave_open(self, missing: jmes.Missing, record: JSON) -> None:
         """Count what could not be decided."""
@@ -390,7 +422,7 @@ class Items(_OfList):
 
     def _look_closer(self, record: JSON, received: Received) -> None:
         """Take a record on which the expression is undecided or an error."""
-        key = self._key(received.record)
+        key = self._key(record)
         if self.on_missing is not None and self._is_undecided(record, key):
             self._set_aside(key, received)
             self._trouble_of_out = self._trouble_of_out or self._stream.initial()
@@ -442,7 +474,7 @@ class List(_OfList):
 
     def step(self, record: JSON, received: Received, of: str = "") -> None:
         """Take one record."""
-        key = self._key(received.record)
+        key = self._key(record)
         # Of an expression over several lists no single record decides anything.
         out = self.on_missing is not None and not of and self._is_undecided(record, key)
         states = self._out_states if out else self._rest_states
@@ -450,7 +482,7 @@ class List(_OfList):
             self._set_aside(key, received)
         for stream, state in zip(self._streams, states, strict=True):
             stream.step(state, (key, received.page), record, of)
-        self._tell(key, received, of, out=out)
+        self._tell(key, record, of, out=out)
 
     def _rest(self, records: int) -> Judged | jmes.Undecided:
         return self._judged(self._rest_states, records)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from auditor import jmes, scim
 from auditor.evaluator.privacy import Personal, Redaction
+from auditor.evaluator.windows import sortable
 from auditor.model.instant import parse_instant
-from auditor.model.resource import ResourceKind, value_at
-from auditor.model.value import JSON
+from auditor.model.resource import ResourceKind, value_at, without
+from auditor.model.value import JSON, parse_json
 from auditor.model.verdict import PERSONAL, Redacted, Violation
 
 SHOWN: Final = 20
@@ -25,6 +26,9 @@ THE_LIST: Final = "the whole list"
 
 _SHOWN_LENGTH: Final = 120
 
+_INSTANT: Final = 2
+"""The rank of instants among the values of a key."""
+
 Key: TypeAlias = tuple[Any, ...]
 """Order key and identity of a record, in a form that sorts."""
 
@@ -32,12 +36,35 @@ Hook: TypeAlias = Callable[[Violation], Violation]
 """What is shown every violation once, and returns it with what there is to add."""
 
 
-@dataclass(frozen=True, slots=True)
 class Received:
-    """A record as it was received: which answer brought it, and the whole of it."""
+    """
+    A record as it was received: the number of the page that brought it, and the whole of it.
 
-    page: str
-    record: JSON
+    What is given as a line of JSON is decoded when it is asked for, without the fields that may hold a secret.
+    """
+
+    __slots__ = ("_line", "_record", "_secret", "page")
+
+    def __init__(self, page: int, record: JSON = None, line: bytes = b"", secret: Sequence[str] = ()) -> None:
+        self.page = page
+        self._record = record
+        self._line = line
+        self._secret = secret
+
+    @property
+    def record(self) -> JSON:
+        """
+        The record.
+
+        Raises:
+            ValueError: the line is no JSON object.
+        """
+        if self._record is None:
+            record = parse_json(self._line)
+            if not isinstance(record, dict):
+                raise ValueError("it is no object")
+            self._record = without(record, self._secret)
+        return self._record
 
 
 class Subject:
@@ -51,6 +78,7 @@ class Subject:
         default_message: str,
         redaction: Redaction,
         reads: Sequence[str] = (),
+        query: str = "",
     ) -> None:
         self.check = check
         self.kind = kind
@@ -58,12 +86,13 @@ class Subject:
         self.default_message = default_message
         self.redaction = redaction
         self.reads = reads
+        self.query = query
         self._of_record = Redaction(Personal(tuple(kind.personal)))
         # Of what is bound, a record without names knows nothing.
         self._from_bound = self._personal_pieces(Personal(bound=redaction.personal.bound))
         self._instant_path = kind.buckets.start if kind.buckets else kind.instant
         paths = (kind.order_key, *kind.identity)
-        self._paths = [(path, scim.rules(kind)(path).type == "instant") for path in paths]
+        self._paths = [(path, scim.rules(kind)(path).type == "instant", "." in path) for path in paths]
 
     def key(self, record: JSON) -> tuple[Any, ...]:
         """
@@ -71,7 +100,12 @@ class Subject:
 
         Instants sort as instants: PingOne may write the same one with and without milliseconds.
         """
-        return tuple(_sortable(value_at(record, path), instant) for path, instant in self._paths)
+        return tuple(
+            [
+                _sortable(value_at(record, path) if nested else record.get(path), instant)
+                for path, instant, nested in self._paths
+            ]
+        )
 
     def name(self, item: JSON) -> str:
         """Return what names an item: a record's identity, else its own value, cut short."""
@@ -86,7 +120,7 @@ class Subject:
 
     def violation(self, item: JSON, received: Received | None = None) -> Violation:
         """Return an item, which may be the record that was received itself, as a violation."""
-        known = [self.key(item)] if self._is_record(item) else [None, item]
+        known = [_lasting(self.key(item))] if self._is_record(item) else [None, item]
         values = self._values(received.record) if received else {}
         link = value_at(item, "_links.self.href") if isinstance(item, dict) else None
         return Violation(
@@ -96,7 +130,7 @@ class Subject:
             message=self._message(item),
             item=item,
             link=link if isinstance(link, str) else None,
-            page=received.page if received else "",
+            page=f"{self.query}#{received.page}" if received else "",
             values=values,
             redacted=self._redacted(item, received, values),
         )
@@ -163,16 +197,21 @@ class Subject:
 
 def _sortable(value: JSON, instant: bool) -> tuple[int, Any]:  # noqa: FBT001  # called in one line
     """Return a value of a record with the rank of its type, since values of two types have no order."""
+    if type(value) is str:
+        if instant:
+            try:
+                return (_INSTANT, sortable(value))
+            except ValueError:
+                pass
+        return (3, value)
     if value is None:
         return (0, 0)
-    if isinstance(value, int | float):
-        return (1, value)
-    if instant and isinstance(value, str):
-        try:
-            return (2, parse_instant(value))
-        except ValueError:
-            pass
-    return (3, value if isinstance(value, str) else _canonical(value))
+    return (1, value) if isinstance(value, int | float) else (3, _canonical(value))
+
+
+def _lasting(key: Key) -> list[Any]:
+    """Return a key as fingerprints hold it, which may never change."""
+    return [(rank, parse_instant(value)) if rank == _INSTANT else (rank, value) for rank, value in key]
 
 
 def _canonical(value: JSON, *, ascii_only: bool = True) -> str:
@@ -205,8 +244,12 @@ class Violations:
     hook: Hook | None = None
     total: int = 0
     waived: int = 0
-    _kept: list[tuple[Any, Violation | tuple[JSON, Received | None]]] = field(default_factory=list)
+    _kept: list[tuple[Any, Violation | Received | tuple[JSON, Received | None]]] = field(default_factory=list)
     _last: Any = None
+
+    def needs(self, order: Any) -> bool:
+        """Tell whether more than the number matters of an item of this order."""
+        return self.hook is not None or self._last is None or order < self._last
 
     def add(self, order: Any, item: JSON, received: Received | None = None) -> None:
         """Count an item that violates."""
@@ -220,7 +263,13 @@ class Violations:
 
     def add_record(self, key: Key, received: Received) -> None:
         """Count a record that violates."""
-        self.add((key, 0), received.record, received)
+        order = (key, 0)
+        if self.hook is not None:
+            self.add(order, received.record, received)
+            return
+        self.total += 1
+        if self._last is None or order < self._last:
+            self._keep(order, received)
 
     def add_list(self, message: Sequence[str]) -> None:
         """Count the whole list, with the pieces of the message about it."""
@@ -231,22 +280,25 @@ class Violations:
         self.waived += violation.waived_by is not None
         self._kept.append((((), 0), violation))
 
-    def _keep(self, order: Any, found: Violation | tuple[JSON, Received | None]) -> None:
+    def _keep(self, order: Any, found: Violation | Received | tuple[JSON, Received | None]) -> None:
         self._kept.append((order, found))
         if len(self._kept) > 10 * SHOWN:
             self._trim()
 
     def _trim(self) -> None:
-        self._kept = heapq.nsmallest(SHOWN, self._kept, key=lambda entry: entry[0])
+        self._kept.sort(key=itemgetter(0))  # which is quick on what comes in order, or backwards
+        del self._kept[SHOWN:]
         self._last = self._kept[-1][0] if len(self._kept) == SHOWN else None
 
     def first(self) -> tuple[Violation, ...]:
         """Return the first violations."""
         self._trim()
-        return tuple(
-            found if isinstance(found, Violation) else self.subject.violation(*found)
-            for _, found in self._kept
-        )
+        return tuple(self._told(found) for _, found in self._kept)
+
+    def _told(self, found: Violation | Received | tuple[JSON, Received | None]) -> Violation:
+        if isinstance(found, Received):
+            return self.subject.violation(found.record, found)
+        return found if isinstance(found, Violation) else self.subject.violation(*found)
 
 
 def number(count: int, noun: str) -> str:

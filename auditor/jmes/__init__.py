@@ -47,9 +47,10 @@ has the rules), and marks comparisons of instants, which text alone cannot tell 
 
 from __future__ import annotations
 
-from auditor.jmes.compilation import Expression, compile  # noqa: A004  # as `re.compile`
+from auditor.jmes.compilation import Expression, compile, each_by_itself, every  # noqa: A004  # as `re.compile`
 from auditor.jmes.functions import FUNCTIONS, Function, NullRule, Parameter
 from auditor.jmes.kinds import Kind
+from auditor.jmes.needs import Need, add_needs
 from auditor.jmes.outcome import EvaluationError, Missing, Operand, Undecided
 from auditor.jmes.parser import parse
 from auditor.jmes.printer import render
@@ -88,6 +89,7 @@ __all__ = [
     "Function",
     "Kind",
     "Missing",
+    "Need",
     "Node",
     "NullRule",
     "Operand",
@@ -99,10 +101,13 @@ __all__ = [
     "TemplateStream",
     "Type",
     "Undecided",
+    "add_needs",
     "check",
     "children",
     "collected",
     "compile",
+    "each_by_itself",
+    "every",
     "fields_read",
     "is_itemwise",
     "list_of",

@@ -11,18 +11,18 @@ What nests deeper than Python's own compiler can follow stays a closure, called 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType, MappingProxyType
-from typing import Any, Final, assert_never
+from typing import Any, Final, TypeAlias, assert_never
 
 from auditor.jmes.building import Builder
 from auditor.jmes.closures import Run, flattened
 from auditor.jmes.functions import FUNCTIONS, Function, NullRule
 from auditor.jmes.kinds import Refused
-from auditor.jmes.outcome import Undecided, too_deep
+from auditor.jmes.outcome import Missing, Undecided, too_deep
 from auditor.jmes.semantics import EQUALITY, Semantics, failure_of, parameters_of, pending_in
 from auditor.jmes.tree import (
     And,
@@ -120,6 +120,10 @@ _INLINE: Final[Mapping[str, str]] = MappingProxyType(
 """Functions that are one expression of Python and refuse nothing that their parameters accept."""
 
 
+Every: TypeAlias = Callable[[Any, Missing], list[tuple[int, Any]] | None]
+"""A function of a value and of what takes undecided elements."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Part:
     """
@@ -153,6 +157,21 @@ def generate(node: Node, semantics: Semantics, *, outer: bool = True) -> Run:
     return run
 
 
+def generate_every(nodes: Sequence[Node], semantics: Semantics) -> Every:
+    """
+    Return one function for several expressions that should be true of a value.
+
+    It gives the number and the result of each that is not, None if all are true; a path that several of them read
+    is read once. Where one of them is an error, it is that of the first.
+    """
+    writer = _Writer(semantics)
+    source = writer.functions(nodes)
+    namespace = {**_GLOBALS, **writer.constants}
+    exec(_compiled(source), namespace)  # noqa: S102  # as above
+    run: Every = namespace["run"]
+    return run
+
+
 class _Writer:
     """
     Writes one function.
@@ -178,6 +197,22 @@ class _Writer:
         with self._block("try:"):
             result = self._emit(node, "value", outer=outer)
             self._write(f"return {result.name}")
+        self._write("except RecursionError: raise too_deep() from None")
+        return "\n".join([*self._lines, ""])
+
+    def functions(self, nodes: Sequence[Node]) -> str:
+        """Return the text of one function for several expressions, which gives those that are not true."""
+        self._write("def run(value, missing=None):")
+        self._indents = 1
+        self._write("others = None")
+        with self._block("try:"):
+            for number, node in enumerate(nodes):
+                result = self._emit(node, "value", outer=True).name
+                found = f"[({self._constant(number)}, {result})]"
+                self._write(
+                    f"if {result} is not True: others = {found} if others is None else others + {found}"
+                )
+            self._write("return others")
         self._write("except RecursionError: raise too_deep() from None")
         return "\n".join([*self._lines, ""])
 

@@ -1,0 +1,332 @@
+"""
+One pass over records as bytes: each is decoded once, no further than needed, and offered to the checks that can care.
+
+Which these are is told by a few fields of a record, those that filters compare on their own (`action.type eq …`): what
+the filters say of their values is worked out once for each combination. A record that no check can care for is
+decoded no further. Of one that some care for, msgspec decodes what their filters and expressions read, and one
+generated function evaluates what they expect of every record.
+
+A record that is not as its schema says goes the long way: it is decoded whole, and every check looks at it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from auditor import jmes
+from auditor.evaluator.populations import Population, Test
+from auditor.evaluator.reducers import Every
+from auditor.evaluator.typed import Untyped, type_for
+from auditor.evaluator.violations import Received
+from auditor.evaluator.windows import span
+from auditor.model.resource import ResourceKind
+from auditor.model.value import JSON
+
+_MOST_FIELDS: Final = 2
+"""Fields that records are told apart by."""
+
+_MOST_PLANS: Final = 10_000
+"""Combinations of their values that are remembered at a time."""
+
+_UNKNOWN: Final[Any] = object()
+
+_ABSENT: Final = (None, (None, None))
+"""The keys of rows that hold none of the fields that tell records apart."""
+
+_MOST: Final = 0.5
+"""The share of records that checks care for from which on it is quicker to decode at once what all of them need."""
+
+Decoder: TypeAlias = msgspec.json.Decoder[Any]
+
+
+class Rows:
+    """
+    Records on their way: `lines` as they were received, one JSON object each, and of each what was decoded.
+
+    `found` holds None for a record that is not as its schema says. With `everything`, what all checks need was
+    decoded.
+    """
+
+    def __init__(self, lines: Sequence[bytes] | bytes) -> None:
+        self._lines = lines
+        self.found: Sequence[dict[str, JSON] | None] = ()
+        self.everything = False
+
+    @property
+    def lines(self) -> Sequence[bytes]:
+        """The lines."""
+        if isinstance(self._lines, bytes):
+            self._lines = [line for line in self._lines.split(b"\n") if line and not line.isspace()]
+        return self._lines
+
+
+class OnePass:
+    """
+    Records of one kind on their way from bytes to the checks of one or several queries.
+
+    `decode` takes lines, and `judge` what it gave. In between, whoever keeps account of the records can look at the
+    fields named by *account*, dotted paths that every row holds if the record does.
+    """
+
+    def __init__(
+        self, kind: ResourceKind, populations: Sequence[Population], account: Iterable[str] = ()
+    ) -> None:
+        self._kind = kind
+        self._populations = populations
+        self._paths = _telling(populations, kind)
+        self._values = [jmes.compile(jmes.parse(path, {}), generated=True).search for path in self._paths]
+        self._always = jmes.Need()
+        for path in (*account, *self._paths, kind.order_key, *kind.identity):
+            self._always.at(path).whole = True
+        self._few = _decoder(kind, [self._always])
+        self._typed = [each for each in populations if _decoder(kind, [self._always, each.need]) is not None]
+        self._all = _decoder(kind, [self._always, *(each.need for each in self._typed)])
+        # One population of each window.
+        self._windows = list({population.window: population for population in populations}.values())
+        self._plans: dict[Any, _Plan | None] = {}
+        self._absent: Any = _UNKNOWN
+        self._functions: dict[tuple[Population, ...], _Together] = {}
+        self._cared = 0.0
+
+    def decode(self, lines: Sequence[bytes] | bytes) -> Rows:
+        """Decode lines, or a block of NDJSON that ends with a line, as far as tells what to do with each."""
+        rows = Rows(lines)
+        rows.everything = self._all is not None and self._cared > _MOST
+        decoder = self._all if rows.everything else self._few
+        if decoder is None:
+            rows.found = [None] * len(rows.lines)
+            return rows
+        if isinstance(lines, bytes):
+            with suppress(*_UNLIKE):
+                rows.found = decoder.decode_lines(lines)
+                return rows
+        rows.found = [_decoded(decoder, line) for line in rows.lines]
+        return rows
+
+    def judge(self, rows: Rows, page: int = 1, skip: Collection[int] = ()) -> None:
+        """
+        Offer records, which came with a page of this number, to the checks; but not those at *skip*.
+
+        Raises:
+            ValueError: a line is no JSON object.
+        """
+        found, plan_of = rows.found, self._plans.get
+        cares: list[tuple[int, _Plan]] = []
+        for number, key in enumerate(self._keys(found)):
+            plan = plan_of(key, _UNKNOWN)
+            if plan is None or number in skip:
+                continue
+            row = found[number]
+            if row is None:
+                self._take_whole(rows.lines[number], page)
+                continue
+            if plan is _UNKNOWN:
+                is_absent = self._absent is not _UNKNOWN and key in _ABSENT
+                plan = self._absent if is_absent else self._plan(key)
+            if plan is not None:
+                cares.append((number, plan))
+        if cares:
+            self._judge(rows, cares, page)
+        if found:
+            self._cared = len(cares) / len(found)
+
+    def _judge(self, rows: Rows, cares: Sequence[tuple[int, _Plan]], page: int) -> None:
+        """Offer records, by their numbers, to the checks that care for each."""
+        reach = self._reach([rows.found[number] for number, _ in cares])
+        # What is certain of all of them is not asked of each.
+        in_window = all(population.holds(reach) for population in self._windows)
+        lines, secret = rows.lines, self._kind.secret
+        for number, plan in cares:
+            received = Received(page, line=lines[number], secret=secret)
+            if rows.everything and plan.decoder is not None:
+                record = rows.found[number]
+            else:
+                record = (plan.decoder and _decoded(plan.decoder, lines[number])) or received.record
+            for together in plan.together:
+                together.take(record, received, in_window=in_window)
+            for population, tests in plan.others:
+                if population.selects(record, tests):
+                    population.take(record, received)
+
+    def _reach(self, rows: Sequence[Any]) -> tuple[str, str] | None:
+        """Return the first and the last instant of some rows, if that is quick to tell."""
+        path = self._kind.instant
+        if path is None or "." in path or path != self._kind.order_key:
+            return None
+        texts = [row.get(path) for row in rows]
+        return span(texts) if all(type(text) is str for text in texts) else None
+
+    def _keys(self, found: Sequence[Any]) -> Iterable[Any]:
+        """Return of each row the values that tell it from others: one, or a tuple of several."""
+        match self._values:
+            case []:
+                return ((),) * len(found)
+            case [only]:
+                return map(only, found)
+        return zip(*(map(value, found) for value in self._values), strict=True)
+
+    def _take_whole(self, line: bytes, page: int) -> None:
+        received = Received(page, line=line, secret=self._kind.secret)
+        for population in self._populations:
+            population.add(received.record, received)
+
+    def _plan(self, key: Any) -> _Plan | None:
+        """Return what is done with records of which these are the values that tell them apart; None for nothing."""
+        values = (key,) if len(self._paths) == 1 else key
+        known: dict[str, JSON] = dict(zip(self._paths, values, strict=True))
+        record = _record(known)
+        cares: list[tuple[Population, list[Test]]] = []
+        for population in self._populations:
+            decided = [test for test in population.tests if test.paths <= known.keys()]
+            if all(test.holds(record) for test in decided):
+                cares.append((population, [test for test in population.tests if test not in decided]))
+        typed = all(population in self._typed for population, _ in cares)
+        needs = [self._always, *(population.need for population, _ in cares)]
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+            self._absent = _UNKNOWN
+            self._functions.clear()
+            for population in self._populations:
+                population.settle()
+        plan = None
+        if cares:
+            decoder = _decoder(self._kind, needs) if typed else None
+            plan = _Plan(*self._apart(cares), decoder)
+        # A row that could not be decoded seems to have no values at all: such keys are always looked up here.
+        if not values or any(value is not None for value in values):
+            self._plans[key] = plan
+        else:
+            self._absent = plan
+        return plan
+
+    def _apart(
+        self, cares: Iterable[tuple[Population, list[Test]]]
+    ) -> tuple[list[_Together], list[tuple[Population, list[Test]]]]:
+        """Return checks with what they share a function with, and those that look at each record by themselves."""
+        others: list[tuple[Population, list[Test]]] = []
+        alike: dict[Any, list[Population]] = {}
+        for population, tests in cares:
+            if tests or not population.is_plain:
+                others.append((population, tests))
+            else:
+                # Those that other values of one field would leave alone are together in many plans.
+                told_by = frozenset().union(*(test.paths for test in population.tests))
+                alike.setdefault((population.window, told_by), []).append(population)
+        return [self._together(tuple(populations)) for populations in alike.values()], others
+
+    def _together(self, populations: tuple[Population, ...]) -> _Together:
+        known = self._functions.get(populations)
+        if known is None:
+            known = self._functions[populations] = _Together(populations)
+        return known
+
+
+_UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises on what is no JSON, or not of the type that is expected."""
+
+
+def _decoded(decoder: Decoder, line: bytes) -> dict[str, JSON] | None:
+    try:
+        row: dict[str, JSON] = decoder.decode(line)
+    except _UNLIKE:
+        return None
+    return row
+
+
+def _decoder(kind: ResourceKind, needs: Iterable[jmes.Need]) -> Decoder | None:
+    """Return what decodes all that is needed; None where whole records have to be."""
+    if kind.secret:  # which has to be taken out of whole records
+        return None
+    try:
+        return msgspec.json.Decoder(type_for(kind.item, jmes.Need.union(needs)))
+    except Untyped:
+        return None
+
+
+def _telling(populations: Iterable[Population], kind: ResourceKind) -> tuple[str, ...]:
+    """Return the paths of the texts that most filters compare on their own."""
+    counts = Counter(
+        path
+        for population in populations
+        for test in population.tests
+        if len(test.paths) == 1
+        for path in test.paths
+        if _is_text(kind, path)
+    )
+    return tuple(path for path, _ in counts.most_common(_MOST_FIELDS))
+
+
+def _is_text(kind: ResourceKind, path: str) -> bool:
+    """Tell whether a path leads through objects to one text."""
+    schema = kind.item
+    for step in path.split("."):
+        schema = schema.get("properties", {}).get(step, {}) if schema.get("type") == "object" else {}
+    return schema.get("type") == "string" and schema.get("format") != "date-time"
+
+
+def _record(values: Mapping[str, JSON]) -> dict[str, Any]:
+    """Return a record that has these values at these paths, and nothing else."""
+    record: dict[str, Any] = {}
+    for path, value in values.items():
+        *steps, last = path.split(".")
+        inner = record
+        for step in steps:
+            inner = inner.setdefault(step, {})
+        inner[last] = value
+    return record
+
+
+class _Plan(NamedTuple):
+    """
+    What is done with the records that are alike in what tells them apart.
+
+    `decoder` decodes what is needed of them, None if all is; of `others` the tests are left to be made.
+    """
+
+    together: Sequence[_Together]
+    others: Sequence[tuple[Population, list[Test]]]
+    decoder: Decoder | None
+
+
+class _Together:
+    """Checks with one window of which nothing is left to test, and what they expect of every record."""
+
+    def __init__(self, populations: Sequence[Population]) -> None:
+        self.count = 0
+        self._populations = populations
+        for population in populations:
+            population.counters.append(self)
+        self._everies = [
+            reducer
+            for population in populations
+            for reducer in population.reducers
+            if isinstance(reducer, Every)
+        ]
+        self._expressions = [each.expression for each in self._everies]
+        self._run = jmes.every(self._expressions) if self._everies else None
+        self._missing = jmes.Missing(select=False)
+
+    def take(self, record: JSON, received: Received, *, in_window: bool) -> None:
+        """Take a record that the checks are about, if it lies in their window."""
+        if not in_window:
+            # Each counts what lies outside.
+            inside = [population.selects(record, ()) for population in self._populations]
+            if not all(inside):
+                return
+        self.count += 1
+        if self._run is None:
+            return
+        try:
+            others = self._run(record, self._missing)
+        except jmes.EvaluationError:
+            others = jmes.each_by_itself(self._expressions, record)
+        if others:
+            for number, result in others:
+                self._everies[number].take(result, record, received)
+        if self._missing.found:  # what is left open inside of a record says nothing here
+            self._missing.found = []

@@ -1,0 +1,235 @@
+"""The law of the pass: any checks on any records give what each gives alone, on the whole list, in plain JMESPath."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import jmespath
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jmespath.exceptions import JMESPathError
+
+from auditor import jmes, planner
+from auditor.evaluator import Audit
+from auditor.model.evidence import Page, QueryEnd
+from auditor.model.query import Program
+from auditor.model.resource import value_at
+from auditor.model.value import JSON, parse_json
+from auditor.model.verdict import Verdict
+from tests.support import examples
+from tests.test_compiler import KINDS, program
+from tests.test_evaluator import WINDOW, event, without_pages
+from tests.test_planner_windows import NOW
+
+# What filters and expectations are made of; each with what says the same in plain JMESPath, of one record.
+WHERES = {
+    "": "`true`",
+    'action.type eq "USER.CREATED"': "action.type == 'USER.CREATED'",
+    'action.type in ["USER.CREATED", "USER.DELETED"]': "contains(['USER.CREATED', 'USER.DELETED'], action.type)",
+    'action.type sw "USER." and result.status eq "FAILED"': (
+        "starts_with(action.type || '', 'USER.') && result.status == 'FAILED'"
+    ),
+    'result.status eq "FAILED"': "result.status == 'FAILED'",
+    'result.status ne "FAILED" and tags eq "x"': (
+        "result.status && result.status != 'FAILED' && contains(tags || `[]`, 'x')"
+    ),
+    'not (action.type eq "USER.CREATED") and resources.type eq "USER"': (
+        "action.type != 'USER.CREATED' && contains(resources[].type || `[]`, 'USER')"
+    ),
+    'action.type eq "USER.CREATED" or result.status eq "SUCCESS"': (
+        "action.type == 'USER.CREATED' || result.status == 'SUCCESS'"
+    ),
+}
+CONDITIONS = (
+    "contains(tags || `[]`, 'x')",
+    "actors.user.id != `null` && actors.user.id == 'ada'",
+    "result.status == 'FAILED' || result.status == `null`",
+    "length(resources || `[]`) > `1`",
+    "starts_with(source.ipAddress || '', '10.')",
+    "resources[0].population.id != `null`",
+    "!contains(not_null(resources[].type, `[]`), 'USER')",
+    "actors.user",
+)
+LISTS = (
+    "[?{0}]",
+    "[?{0}].actors.user.id",
+    "[?{0}].tags[]",
+    "[?{0}] | [?tags].{{id: id, kinds: resources[].type}}",
+    "sort_by([?{0}], &id)[].id",
+)
+"""Expressions that yield items, of a condition."""
+
+TYPES = ("USER.CREATED", "USER.DELETED", "FLOW.CREATED", "USER.CREATEDX", "", "🙂", 'quote"\\', "USER.\u0000")
+STRANGE: tuple[JSON, ...] = (None, 5, True, [], ["x"], {}, {"id": 1}, "x", 2**70, -0.0, 1e300)
+strange = st.sampled_from(STRANGE)
+
+
+def maybe(usual: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return what is as documented, mostly."""
+    return st.one_of(*[usual] * 7, strange)
+
+
+def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries({}, optional={name: maybe(value) for name, value in fields.items()})
+
+
+texts = st.sampled_from(("ada", "bob", "x", "USER", "10.0.0.1", "\ud800", "é"))
+records = some(
+    action=some(type=st.sampled_from(TYPES), description=texts),
+    result=some(status=st.sampled_from(("FAILED", "SUCCESS", "x"))),
+    tags=st.lists(maybe(texts), max_size=3),
+    actors=some(user=some(id=texts, name=texts), client=some(id=texts)),
+    resources=st.lists(maybe(some(type=texts, id=texts, population=some(id=texts))), max_size=3),
+    source=some(ipAddress=texts),
+    other=strange,
+)
+forms = st.sampled_from(("every", "none", "some"))
+
+
+@st.composite
+def checks(draw: st.DrawFn) -> dict[str, Any]:
+    condition = draw(st.sampled_from(CONDITIONS[:-1]))
+    form = draw(forms)
+    expression = (
+        condition
+        if form == "every"
+        else draw(st.sampled_from(LISTS)).format(draw(st.sampled_from(CONDITIONS)))
+    )
+    where = draw(st.sampled_from(sorted(WHERES)))
+    query = {**WINDOW, "where": where} if where else WINDOW
+    return {"query": query, "expect": {form: expression, "on_empty": "skip"}}
+
+
+def written(found: Sequence[JSON], random: Any) -> list[bytes]:
+    """Return records as lines, some with escapes for what needs none, blanks, and keys said twice."""
+    lines = []
+    for number, record in enumerate(found):
+        text = json.dumps(record, ensure_ascii=bool(random.getrandbits(1)) or "\ud800" in str(record))
+        if random.random() < 0.2:
+            text = text.replace("USER.", "\\u0055SER.").replace('"action"', '"a\\u0063tion"')
+        if random.random() < 0.1:
+            text = f'{{"action": {{"type": "FLOW.CREATED"}}, "id": "no", {text[1:]}'
+        if random.random() < 0.1:
+            text = f" {text.replace(':', ' : ')}\r" if "10.0.0.1" in text else f"\t{text} "
+        lines.append(text.encode("utf-8", "surrogatepass"))
+        del number
+    return lines
+
+
+def ends(plan: Any) -> list[QueryEnd]:
+    return [QueryEnd(query=query.id, failure=None, assurance=None) for query in plan.queries]
+
+
+def in_one_pass(
+    compiled: Program, lines: Sequence[bytes], sizes: Sequence[int], *, blocks: bool
+) -> tuple[Verdict, ...]:
+    """Judge lines in parts of some sizes, all queries at once."""
+    plan = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test")
+    running = Audit(compiled, plan, KINDS)
+    one_pass = running.one_pass([query.id for query in plan.queries])
+    rest, number = list(lines), 0
+    while rest:
+        size = sizes[number % len(sizes)]
+        part, rest, number = rest[:size], rest[size:], number + 1
+        one_pass.judge(one_pass.decode(b"".join(line + b"\n" for line in part) if blocks else part))
+    return running.finish(ends(plan))
+
+
+def in_pages(compiled: Program, found: Sequence[JSON]) -> tuple[Verdict, ...]:
+    """Judge decoded records, each query by itself."""
+    plan = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test", merge=False)
+    running = Audit(compiled, plan, KINDS)
+    for query in plan.queries:
+        running.add(Page(query=query.id, number=1, records=tuple(found)))
+    return running.finish(ends(plan))
+
+
+def shown(verdicts: Sequence[Verdict]) -> list[Any]:
+    """Return verdicts without what depends on how queries are named and shared."""
+    found = []
+    for verdict in map(without_pages, verdicts):
+        outcomes = [
+            (o.status, o.code, o.reason, o.observed, o.exceptions, o.undecided, o.violations)
+            for o in verdict.outcomes
+        ]
+        found.append(
+            (verdict.name, verdict.status, verdict.code, verdict.reason, verdict.population, outcomes)
+        )
+    return found
+
+
+@settings(max_examples=examples(120), deadline=None)
+@given(
+    st.lists(checks(), min_size=1, max_size=6),
+    st.lists(records, max_size=40),
+    st.lists(st.integers(1, 30), min_size=1, max_size=4),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_one_pass_over_bytes_is_each_check_by_itself(given_checks, given_records, sizes, blocks, random):
+    compiled = program({f"check-{number}": check for number, check in enumerate(given_checks)})
+    found = [{**record, **event(number)} | record for number, record in enumerate(given_records)]
+    found += found[: random.randrange(3)]
+    lines = written(found, random)
+    decoded = [parse_json(line) for line in lines]
+    verdicts = in_one_pass(compiled, lines, sizes, blocks=blocks)
+    assert shown(verdicts) == shown(in_pages(compiled, decoded))
+    for check, verdict in zip(given_checks, verdicts, strict=True):
+        with suppress(JMESPathError):  # a filter of SCIM is no error of a value of another type
+            plain(check, decoded, verdict)
+
+
+def plain(check: dict[str, Any], found: Sequence[JSON], verdict: Verdict) -> None:
+    """Compare a verdict that could be reached with what jmespath.py finds in the whole list."""
+    (form, expression), *_ = check["expect"].items()
+    (outcome,) = verdict.outcomes
+    if verdict.status.word in ("error", "skip") or outcome.undecided:
+        return
+    where = WHERES[check["query"].get("where", "")]
+    selected = [record for record in found if jmespath.search(f"!!({where})", record)]
+    selected.sort(key=lambda record: (str(value_at(record, "recordedAt")), str(value_at(record, "id"))))
+    assert verdict.population == len(selected)
+    if form == "every":
+        expected = [record for record in selected if not jmespath.search(expression, record)]
+    else:
+        expected = jmespath.search(expression, selected)
+    if form != "some":
+        assert outcome.exceptions == len(expected)
+        assert [violation.item for violation in outcome.violations] == expected[:20]
+    else:
+        assert (verdict.status.word == "pass") is bool(expected)
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("actors.user.id", {"actors": {"user": {"id": "x", "name": "y"}, "z": 1}, "more": 1}),
+        ("resources[?type == 'x'].id | [0]", {"resources": [{"type": "x", "id": "1", "more": 2}]}),
+        ("length(actors)", {"actors": {"user": {}, "client": {}}}),
+        ("actors.{u: user.id, c: client}", {"actors": {"user": {"id": "1", "n": 1}, "client": {"m": 1}}}),
+        ("values(actors)[].id", {"actors": {"user": {"id": "1"}, "client": {"id": "2"}}}),
+        ("actors.*.id", {"actors": {"user": {"id": "1"}, "client": {"id": "2"}}}),
+        (
+            "sort_by(resources, &type)[0].id",
+            {"resources": [{"type": "x", "id": "1"}, {"type": "a", "id": "2"}]},
+        ),
+        ("to_string(@)", {"a": 1}),
+    ],
+)
+def test_an_expression_gives_the_same_on_what_it_needs_alone(expression, value):
+    node, need = jmes.parse(expression, {}), jmes.Need()
+    jmes.add_needs(node, need)
+    assert jmes.compile(node).search(only(value, need)) == jmes.compile(node).search(value)
+
+
+def only(value: JSON, need: jmes.Need) -> JSON:
+    """Return what is needed of a value."""
+    if isinstance(value, list):
+        return [only(element, need) for element in value]
+    if need.whole or not need.fields or not isinstance(value, dict):
+        return value
+    return {name: only(value[name], below) for name, below in need.fields.items() if name in value}
