@@ -753,6 +753,13 @@ def replay(as_json: bool, run: str, **options: Any) -> int:
 
 @main.command()
 @_RUN
+@click.option(
+    "--framework",
+    "frameworks",
+    metavar="NAME",
+    multiple=True,
+    help="Show it by the criteria of a framework such as soc2; repeatable.",
+)
 @_reporting
 def report(as_json: bool, run: str, **options: Any) -> int:
     """

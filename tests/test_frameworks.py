@@ -236,6 +236,21 @@ def test_a_replay_shows_its_verdicts_by_the_same_criteria(auditor, policy):
     assert _view(after)["CC8.1"] == ("pass", [("mapped", 14)])
 
 
+def test_the_report_of_an_earlier_run_is_shown_by_other_frameworks(auditor, policy, tmp_path):
+    code, found, _ = auditor("check", policy, "--simulate", "--events", "300", "--json")
+    assert found["frameworks"] == []
+    code, found, said = auditor("report", "latest", "--framework", "soc2", "--json")
+    assert code == 0, said
+    assert _view(found)["CC8.1"] == ("pass", [("mapped", 14)])
+    code, _, said = auditor("report", "latest", "--framework", "ours")
+    assert code == 1
+    assert "option.unknown-framework" in said
+    (tmp_path / "auditor.yaml").write_text(PROJECT, encoding="utf-8")
+    (tmp_path / "ours.yaml").write_text(OWN, encoding="utf-8")
+    _, found, _ = auditor("report", "latest", "--framework", "ours", "--json")
+    assert list(_view(found)) == ["one", "two"]
+
+
 def test_a_view_can_be_made_again_of_other_verdicts():
     controls = {"ours": ("one", "three")}
     (view,) = with_views(report(verdict(controls=controls)), [OURS]).frameworks

@@ -18,7 +18,7 @@ from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, find_run
 from auditor.app.frameworks import framework_of, with_views
 from auditor.app.gate import gate_of
-from auditor.app.jobs import Job, validate
+from auditor.app.jobs import Job, to_load, validate
 from auditor.app.saved import read_plan
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
@@ -84,7 +84,14 @@ def _opened(job: Job, run: str) -> Checked[_Replay]:
 
 
 def report(job: Job, run: str) -> Checked[Report]:
-    """Return the report of a run as it was, and write it in the formats that are asked for."""
+    """
+    Return the report of a run as it was, and write it in the formats that are asked for.
+
+    Where the job names frameworks, it is shown by their criteria, in place of those of the run.
+    """
+    frameworks = config.load_frameworks(to_load(job, choose=False))
+    if frameworks.value is None:
+        return Checked(None, frameworks.diagnostics)
     opened = sealed_run(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
@@ -93,6 +100,8 @@ def report(job: Job, run: str) -> Checked[Report]:
         recorded = folder.load(REPORT, Report)
     except (OSError, ValueError) as error:
         return Checked(None, (_problem(folder, "run.unreadable", "Not a run", f"{error}"),))
+    if frameworks.value:
+        recorded = with_views(recorded, frameworks.value)
     return _written(job, replace(recorded, root_digest=folder.root_digest))
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from auditor.config.frameworks import shipped_frameworks
     from auditor.config.memory import Validated, recall, remember
     from auditor.config.policy_tests import load_tests
-    from auditor.config.project import load, load_readable, located
+    from auditor.config.project import load, load_frameworks, load_readable, located
     from auditor.config.records import read_records
     from auditor.config.request import PROJECT_FILE, WAIVERS_FILE, Request
     from auditor.config.waivers import waivers_of
@@ -29,6 +29,7 @@ __all__ = [
     "Validated",
     "formatted",
     "load",
+    "load_frameworks",
     "load_readable",
     "load_tests",
     "located",
@@ -50,6 +51,7 @@ _HOMES = {
     "Validated": "memory",
     "formatted": "formatting",
     "load": "project",
+    "load_frameworks": "project",
     "load_readable": "project",
     "load_tests": "policy_tests",
     "located": "project",

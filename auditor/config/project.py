@@ -13,6 +13,7 @@ from auditor.config.request import PROJECT_FILE, Reading, Request
 from auditor.config.variables import Given
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.environment import Environment
+from auditor.model.framework import Framework
 from auditor.model.policy import Variable
 from auditor.model.project import LoadedPack, Project, ProjectFile
 from auditor.model.resource import Catalogue
@@ -90,6 +91,17 @@ def load_readable(request: Request) -> Checked[Project]:
     )
     diagnostics = _told(reading, variable_files, all_public=all_public)
     return Checked(None if kinds is None else project, diagnostics)
+
+
+def load_frameworks(request: Request) -> Checked[tuple[Framework, ...]]:
+    """Return the frameworks that a request names: shipped ones, or those of the project, if there is one."""
+    reading = Reading(request.folder)
+    if not request.frameworks:
+        return Checked(())
+    path = request.folder / PROJECT_FILE
+    document = reading.document(ProjectFile, path, PROJECT_FILE) if exists(path) else None
+    found = frameworks.read(document, request.frameworks, reading)
+    return Checked(None if reading.problems else found, located(reading.problems, reading.texts))
 
 
 def project_file(request: Request, reading: Reading) -> tuple[ProjectFile | None, bool]:
