@@ -225,6 +225,22 @@ def test_a_report_says_at_which_level_it_is_told():
         )
 
 
+def test_a_fingerprint_that_is_made_from_a_name_is_keyed_with_the_pseudonyms():
+    of_name, of_record = ({"none": made, "message": "x"} for made in ("[].who.name", "@"))
+    plain, keyed = (told(judged(expect=of_name), privacy).fingerprint for privacy in ("full", "pseudonym"))
+    assert keyed == pseudonym(plain, KEY)
+    assert (
+        told(judged(expect=of_record), "pseudonym").fingerprint
+        == told(judged(expect=of_record), "full").fingerprint
+    )
+
+
+def test_a_link_that_an_expression_made_of_a_name_is_left_out():
+    made = {"none": "[].{_links: {self: {href: who.name}}}", "message": "x"}
+    assert told(judged(expect=made), "full").link == "Jane Doe"
+    assert [told(judged(expect=made), privacy).link for privacy in ("ids", "pseudonym")] == [None, None]
+
+
 def test_pseudonyms_need_a_key():
     with pytest.raises(ValueError, match="key"):
         private(report(), "pseudonym")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeAlias
 
+from auditor.model.resource import value_at
 from auditor.model.value import JSON
 from auditor.model.verdict import PERSONAL, Outcome, Privacy, Report, Verdict, Violation
 
@@ -70,8 +71,16 @@ def _violation(found: Violation, choose: Choose) -> Violation:
     without = found.redacted
     if without is None:
         return found
+    fingerprint = found.fingerprint
+    if found.identity != without.identity:
+        # It is made from the identity, and whoever suspects a name could try it.
+        fingerprint = choose(fingerprint, fingerprint)
+    # An expression can make a link of anything.
+    link = value_at(without.item, "_links.self.href") if isinstance(without.item, dict) else None
     return replace(
         found,
+        link=found.link if link == found.link else None,
+        fingerprint=fingerprint,
         identity=_chosen(found.identity, without.identity, choose),
         message="".join(_chosen(text, told, choose) for text, told in without.message),
         item=_walked(found.item, without.item, choose),
