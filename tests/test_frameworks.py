@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from auditor import cli, config
@@ -56,6 +57,16 @@ def test_a_view_says_what_it_leaves_out_and_whose_reading_it_is(name: str):
     assert view.period_days == 365
     assert len(set(view.criteria.values())) == len(view.criteria)
     assert all(len(title) <= 90 and not title.endswith(".") for title in view.criteria.values())
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "schemas" / "frameworks").iterdir()), ids=lambda path: path.stem
+)
+def test_a_framework_points_editors_at_its_schema_and_follows_it(path: Path):
+    text = path.read_text("utf-8")
+    assert text.startswith("# yaml-language-server: $schema=../framework.schema.json\n")
+    schema = json.loads((ROOT / "schemas" / "framework.schema.json").read_text("utf-8"))
+    assert list(Draft202012Validator(schema).iter_errors(YAML(typ="safe").load(text))) == []
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)

@@ -67,6 +67,7 @@ def test_the_wheel_holds_schemas_policies_and_the_licence(wheel):
     for wanted in (
         "auditor/_shipped/schemas/resources/activities.yaml",
         "auditor/_shipped/schemas/policy.schema.json",
+        "auditor/_shipped/schemas/frameworks/soc2.yaml",
         "auditor/_shipped/policies/pingone-activity/app-deletion-by-admin-clients.yaml",
         "auditor/_shipped/policies/pingone-activity/app-deletion-by-admin-clients.test.yaml",
         "auditor/app/template/auditor.yaml",
