@@ -637,6 +637,9 @@ _reporting = _shared(
     metavar="[RUN]",
     help="Go on with a run that came to no good end, the latest by itself.",
 )
+@click.option(
+    "--sign-key", metavar="FILE", help="Sign the run with an Ed25519 key (PEM), as an in-toto attestation."
+)
 @click.option("--baseline", metavar="RUN", help="Fail only on what that run did not find.")
 @_watched
 @_waiving
@@ -825,8 +828,11 @@ def _told(report: Report, job: Job, *, quiet: bool = False) -> int:
 @click.argument("run", metavar="[RUN]", default="latest")
 @click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
 @click.option("--digest", metavar="SHA256", help="The root digest that a report names.")
+@click.option(
+    "--key", "key_file", metavar="FILE", help="The public key (PEM) that the run has to be signed with."
+)
 @_json
-def verify(as_json: bool, run: str, chdir: str, digest: str | None) -> int:
+def verify(as_json: bool, run: str, chdir: str, digest: str | None, key_file: str | None) -> int:
     """
     Find any byte of a run that is not as it was left.
 
@@ -834,13 +840,138 @@ def verify(as_json: bool, run: str, chdir: str, digest: str | None) -> int:
     """
     from auditor import app
 
-    verified = app.verify(_job(**_NO_POLICIES, chdir=chdir), run, digest)
+    verified = app.verify(_job(**_NO_POLICIES, chdir=chdir), run, digest, key_file)
     if verified.value is None:
         if as_json:
             _out(app.diagnostics_document(verified.diagnostics))
         _mistakes(verified.diagnostics)
     _out(verified.value.document() if as_json else verified.value.text())
     return 2 if verified.value.differences else 0
+
+
+@main.command("sign-off")
+@click.argument("run", metavar="[RUN]", default="latest")
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@click.option("--reviewer", metavar="NAME", required=True, help="Who has reviewed the run.")
+@click.option("--note", metavar="TEXT", default="", help="What the reviewer says of it.")
+@click.option(
+    "--sign-key", "key_file", metavar="FILE", required=True, help="The reviewer's Ed25519 key (PEM)."
+)
+def sign_off(run: str, chdir: str, reviewer: str, note: str, key_file: str) -> int:
+    """
+    Add a reviewer's signed statement to a run.
+
+    RUN is the id of a run or its folder, by itself the latest. The statement is about the root digest, so about
+    every byte.
+    """
+    from auditor import app
+
+    signed = app.sign_off(
+        _job(**_NO_POLICIES, chdir=chdir), run, reviewer=reviewer, note=note, key_file=key_file
+    )
+    if signed.value is None:
+        _mistakes(signed.diagnostics)
+    found = signed.value
+    _out(
+        f"{reviewer} signed off run {found.run_id}, {found.root_digest}\n  {found.file}, key {found.key_id}\n"
+    )
+    return 0
+
+
+_records_of = _shared(
+    click.argument("run", metavar="[RUN]", default="latest"),
+    click.option(
+        "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
+    ),
+    click.option("--check", "check", metavar="ID", required=True, help="ID, PACK/ID or ENVIRONMENT/PACK/ID."),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["csv", "ndjson"]),
+        default="csv",
+        show_default=True,
+        help="A table, or records as they were received.",
+    ),
+    click.option("--out", metavar="FILE", help="Write to a file instead of standard output."),
+)
+
+
+@main.command()
+@_records_of
+@click.option(
+    "--population", is_flag=True, help="Every record that was examined (there is nothing else yet)."
+)
+def export(run: str, chdir: str, check: str, form: Any, out: str | None, population: bool) -> int:  # noqa: ARG001
+    """
+    Write every record that a check of a run examined.
+
+    RUN is the id of a run or its folder, by itself the latest.
+    """
+    from auditor import app
+
+    return _exported(app.export(_job(**_NO_POLICIES, chdir=chdir), run, check, form), out)
+
+
+@main.command()
+@_records_of
+@click.option(
+    "--size", type=click.IntRange(min=1), default=25, show_default=True, help="How many records to draw."
+)
+@click.option(
+    "--seed", metavar="TEXT", required=True, help="What the sample is drawn with: any text or number."
+)
+def sample(run: str, chdir: str, check: str, form: Any, out: str | None, size: int, seed: str) -> int:
+    """
+    Draw a sample of what a check of a run examined.
+
+    RUN is the id of a run or its folder, by itself the latest. The same run and seed give the same sample anywhere.
+    """
+    from auditor import app
+
+    job = _job(**_NO_POLICIES, chdir=chdir)
+    return _exported(app.sample(job, run, check, form, size=size, seed=seed), out)
+
+
+def _exported(exported: Any, out: str | None) -> int:
+    """Write exported records, and say what they are."""
+    from auditor import app
+
+    if exported.value is None:
+        _mistakes(exported.diagnostics)
+    found = exported.value
+    if out is None:
+        _out(found.document)
+    else:
+        try:
+            app.write(Path(out), found.document)
+        except OSError as error:
+            raise click.ClickException(f"{out} can not be written: {error.strerror or error}") from None
+    click.echo(
+        f"{found.records} of {found.population} records that {found.check} examined in run {found.run_id}, "
+        f"{found.digest}",
+        err=True,
+    )
+    return 0
+
+
+@main.command()
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@click.option(
+    "--older-than", metavar="DURATION", required=True, help="Take away runs that started longer ago, as 400d."
+)
+@click.option("--dry-run", is_flag=True, help="Only say which.")
+def prune(chdir: str, older_than: str, dry_run: bool) -> int:
+    """Take away the folders of old runs."""
+    from auditor import app
+
+    pruned = app.prune(_job(**_NO_POLICIES, chdir=chdir), older_than, only_say=dry_run)
+    if pruned.value is None:
+        _mistakes(pruned.diagnostics)
+    _show_problems(pruned.diagnostics)
+    _out("".join(f"{run}\n" for run in pruned.value))
+    number, verb = len(pruned.value), "would be" if dry_run else "were"
+    click.echo(f"auditor: {number} {'run' if number == 1 else 'runs'} {verb} taken away", err=True)
+    return 1 if pruned.errors else 0
 
 
 def _say_exit(report: Report) -> None:

@@ -12,11 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from auditor.app.attesting import sign_off
     from auditor.app.comparing import compare, history
     from auditor.app.console import Console
     from auditor.app.doctor import examination_document, examination_text, examine
     from auditor.app.documents import document, write
     from auditor.app.explaining import explain
+    from auditor.app.exporting import export, sample
     from auditor.app.formatting import format_files, save
     from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, valid, validate
     from auditor.app.probing import plan_with_probes
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from auditor.app.simulation import SimulatorJob, faults, simulate
     from auditor.app.suggesting import suggest
     from auditor.app.testing import TestJob, run_tests, test_documents
-    from auditor.app.verifying import verify
+    from auditor.app.verifying import prune, verify
     from auditor.app.views import (
         comparison_text,
         diagnostics_document,
@@ -74,6 +76,7 @@ __all__ = [
     "examine",
     "explain",
     "explanation_text",
+    "export",
     "faults",
     "format_files",
     "formats",
@@ -87,14 +90,17 @@ __all__ = [
     "plan_document",
     "plan_text",
     "plan_with_probes",
+    "prune",
     "replay",
     "report",
     "roles_document",
     "roles_text",
     "run_tests",
+    "sample",
     "save",
     "schema",
     "schema_names",
+    "sign_off",
     "simulate",
     "suggest",
     "suggestions_text",
@@ -128,6 +134,7 @@ _HOMES = {
     "examination_text": "doctor",
     "examine": "doctor",
     "explain": "explaining",
+    "export": "exporting",
     "explanation_text": "views",
     "faults": "simulation",
     "format_files": "formatting",
@@ -164,6 +171,9 @@ _HOMES = {
     "waivers": "waiving",
     "waivers_document": "waiving",
     "waivers_text": "views",
+    "prune": "verifying",
+    "sample": "exporting",
+    "sign_off": "attesting",
     "verify": "verifying",
     "write": "documents",
 }

@@ -68,6 +68,8 @@ class Job:
     """A run that is to go on: its folder, its id, or `latest` for the latest that came to no good end."""
     baseline: str | None = None
     """A run whose violations are known, so that they stop nothing."""
+    sign_key: str | None = None
+    """The file of a private key that the run is signed with."""
     evidence: Evidence = "full"
     """What is kept of the run."""
     reports: Sequence[str] = ()

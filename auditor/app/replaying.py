@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from auditor import __version__, config, fetcher, runs
-from auditor.app.clock import wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, find_run
 from auditor.app.frameworks import framework_of, with_views
@@ -41,7 +40,7 @@ def replay(job: Job, run: str) -> Checked[Report]:
     Result: the report of the run with the verdicts that were found now; a verdict that is another one than the
     run's is a mistake in it. None where the run can not be judged again.
     """
-    opened = _opened(job, run)
+    opened = opened_run(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
     return _written(job, opened.value.report())
@@ -57,20 +56,20 @@ class Received:
 
 def received(job: Job, run: str) -> Checked[Received]:
     """Return the records that a run received, offline; None where it kept none, or is not as it was left."""
-    opened = _opened(job, run)
+    opened = opened_run(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
     return Checked(opened.value.received())
 
 
-def _opened(job: Job, run: str) -> Checked[_Replay]:
+def opened_run(job: Job, run: str) -> Checked[Replay]:
     """Return a run that can be judged again."""
     opened = sealed_run(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
     folder = opened.value
     try:
-        replaying = _Replay(
+        replaying = Replay(
             job=job,
             folder=folder,
             judged=folder.load(PROGRAM, Judged),
@@ -137,7 +136,7 @@ def sealed_run(job: Job, run: str) -> Checked[RunFolder]:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Replay:
+class Replay:
     """One run on its way to being judged again."""
 
     job: Job
@@ -204,7 +203,6 @@ class _Replay:
         code, reason = gate_of(self.job).conclude(verdicts, problems, waivers)
         again = replace(
             self.recorded,
-            finished_at=wall_clock(),
             verdicts=verdicts,
             asked=tuple(
                 replace(asked, end=self._ends.get(asked.query.id, asked.end)) for asked in self.recorded.asked
@@ -225,7 +223,7 @@ class _Replay:
         found: dict[str, dict[str, dict[str, JSON]]] = {}
 
         async def read() -> None:
-            async with aclosing(self._events(plan)) as events:
+            async with aclosing(self.events(plan)) as events:
                 async for event in events:
                     if isinstance(event, Page) and event.query in queries:
                         query = queries[event.query]
@@ -245,7 +243,7 @@ class _Replay:
 
     async def _read(self, plan: Plan, audit: Audit) -> None:
         recorded = {asked.query.id: asked.end for asked in self.recorded.asked if asked.end is not None}
-        async with aclosing(self._events(plan)) as events:
+        async with aclosing(self.events(plan)) as events:
             async for event in events:
                 if isinstance(event, Page):
                     audit.add(event)
@@ -254,7 +252,8 @@ class _Replay:
         for query, end in recorded.items():
             self._ends.setdefault(query, end)
 
-    def _events(self, plan: Plan) -> AsyncGenerator[Page | QueryEnd]:
+    def events(self, plan: Plan) -> AsyncGenerator[Page | QueryEnd]:
+        """Return what the run received for a plan that is its own, or less."""
         catalogue = self.judged.catalogue
         if self.given:
             read = config.read_records([f"{given.kind}={given.file}" for given in self.given], catalogue)

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from auditor import __version__, config, fetcher, scim
+from auditor.app.attesting import sign, sign_key
 from auditor.app.clock import new_run_id, wall_clock
 from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import Digests, Resumed, begin, finish, locked, not_writable, resumed
@@ -31,6 +32,9 @@ from auditor.model.query import Program
 from auditor.model.verdict import Asked, Report, Status, VariableUse, Verdict
 from auditor.model.waiver import WaiverUse
 from auditor.runs import Archive, RunFolder
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 INTERRUPTED: Final = 130
 """The exit code of a run that was interrupted."""
@@ -89,7 +93,10 @@ class _Run:
     def report(self, problems: tuple[Diagnostic, ...], on_event: Callable[[Event], None]) -> Report:
         rates, bound = _rates(self.job), _max_duration(self.job)
         saved = self._saved()
-        problems += rates.diagnostics + bound.diagnostics + saved.diagnostics + self._learn()
+        key = sign_key(self.job, self.job.sign_key) if self.job.sign_key else Checked(None)
+        problems += (
+            rates.diagnostics + bound.diagnostics + saved.diagnostics + self._learn() + key.diagnostics
+        )
         if saved.errors:
             return self.concluded((), problems)
         as_of = instant_of(self.job)
@@ -125,7 +132,7 @@ class _Run:
             )
             on_event(self.planned.plan)
             verdicts = self._judged(settings, on_event)
-            return self._finished(self.concluded(verdicts, problems))
+            return self._finished(self.concluded(verdicts, problems), key.value)
 
     def _learn(self) -> tuple[Diagnostic, ...]:
         """Take in what is known of an earlier run, where only what is new is to count; return what is wrong with it."""
@@ -224,12 +231,14 @@ class _Run:
         self.waivers = audit.uses(verdicts)
         return tuple(_located(verdict, self.planned.project) for verdict in verdicts)
 
-    def _finished(self, report: Report) -> Report:
+    def _finished(self, report: Report, key: Ed25519PrivateKey | None) -> Report:
         """Leave the report in the folder of the run, and return it with the root digest."""
         if self.folder is None or self.digests is None:
             return report
         try:
             root = finish(self.folder, report, self.digests.made())
+            if key is not None:
+                sign(self.folder, report, key)
         except OSError as error:
             problems = (*report.problems, not_writable(self.job, error))
             code, reason = gate_of(self.job).conclude(report.verdicts, problems)

@@ -46,7 +46,7 @@ from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict, Violation
 from auditor.model.waiver import BASELINE, WaiverUse
 
-__all__ = ["MAX_ITEMS", "Audit", "OnViolation", "OnePass", "Rows"]
+__all__ = ["MAX_ITEMS", "Audit", "OnViolation", "OnePass", "Population", "Rows"]
 
 MAX_ITEMS: Final = jmes.MAX_ITEMS
 """Records or items that one part of an expression, or one query of a check that binds values, may keep."""

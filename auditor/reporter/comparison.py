@@ -6,7 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from auditor.model.comparison import ComparedCheck, Comparison, History, PastVerdict, RunName
+from auditor.model.comparison import (
+    ComparedCheck,
+    ComparedViolation,
+    Comparison,
+    History,
+    PastVerdict,
+    RunName,
+)
 from auditor.model.instant import format_instant
 from auditor.model.verdict import Status
 from auditor.reporter.markdown import escaped
@@ -14,6 +21,9 @@ from auditor.reporter.neutral import visible
 from auditor.reporter.page import Page
 
 _SIGNS: Final = {"new": "+", "persisting": "=", "fixed": "-", "aged out": "~", "not judged": "?"}
+_TOLD: Final = ("new", "fixed")
+"""What is told one by one; of the rest, how many there are."""
+
 _STYLES: Final = {
     "new": "bold red",
     "fixed": "green",
@@ -34,12 +44,14 @@ def render(comparison: Comparison, *, width: int, color: bool) -> str:
     for check in comparison.checks:
         page.blank()
         page.put(f"{check.name} · {check.severity} · {_change(check)}", "bold" if check.is_worse else "")
-        for one in check.violations:
+        told = [one for one in check.violations if _is_worth_telling(one)]
+        for one in told:
             at = f"{format_instant(one.at)} " if one.at else ""
             waived = f" (waived by {one.waived_now})" if one.waived_now else ""
-            told = f"{at}{one.identity}: {one.message}{waived}"
-            page.put(told, _STYLES[one.fate], head=f"  {_SIGNS[one.fate]} ")
-        if more := sum(check.counts.values()) - len(check.violations):
+            page.put(
+                f"{at}{one.identity}: {one.message}{waived}", _STYLES[one.fate], head=f"  {_SIGNS[one.fate]} "
+            )
+        if more := check.counts["new"] + check.counts["fixed"] - sum(one.fate in _TOLD for one in told):
             page.put(f"{more:,} more", "dim", head="    ")
     page.blank()
     page.put(_totals(comparison))
@@ -185,6 +197,10 @@ def _remarks(comparison: Comparison) -> Iterator[str]:
         yield f"The runs were made by auditor {old.tool_version} and {new.tool_version}."
     if old.started_at > new.started_at:
         yield "The first run is the newer one."
+
+
+def _is_worth_telling(one: ComparedViolation) -> bool:
+    return one.fate in _TOLD or (one.fate == "persisting" and one.waived_before != one.waived_now)
 
 
 def _change(check: ComparedCheck) -> str:

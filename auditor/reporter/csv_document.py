@@ -40,7 +40,7 @@ def render(report: Report, **_options: object) -> str:
     writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for row in _rows(report):
-        writer.writerow([_cell(row.get(column, "")) for column in COLUMNS])
+        writer.writerow([defused(row.get(column, "")) for column in COLUMNS])
     return text.getvalue()
 
 
@@ -104,5 +104,6 @@ def _violation(outcome: Outcome, found: Violation) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1024)  # the rows of a check repeat most of its cells
-def _cell(text: str) -> str:
+def defused(text: str) -> str:
+    """Return a text as a cell that no spreadsheet takes for a formula."""
     return shorten(_FORMULA.sub(r"\1\2'\3", one_line(text)), CELL_CHARACTERS)

@@ -17,7 +17,7 @@ class Difference:
     """A file of a run that is not as it was left; `file` is its path from the run's folder."""
 
     file: str
-    what: Literal["missing", "added", "changed", "unreadable"]
+    what: Literal["missing", "added", "changed", "unreadable", "unproven"]
     detail: str = ""
 
     def __str__(self) -> str:
