@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -234,11 +235,7 @@ class Walk:
         """Return a link as the address of another page of this query; a token is sent nowhere else."""
         ours = self._url
         try:
-            theirs = httpx.URL(link)
-            if not theirs.is_absolute_url:
-                theirs = httpx.URL(here).join(theirs)
-            if theirs.fragment:
-                theirs = theirs.copy_with(fragment=None)
+            theirs = _address(link, here)
         except (httpx.InvalidURL, TypeError, ValueError):
             raise FetchError(
                 "evidence.drift", f"{self._path} links to the next page by what is no address.", DRIFT
@@ -257,6 +254,17 @@ class Walk:
                 AGAIN,
             )
         return str(theirs)
+
+
+@lru_cache(
+    maxsize=64
+)  # whether a page leads on is asked before it is followed, and taking addresses apart is slow
+def _address(link: str, here: str) -> httpx.URL:
+    """Return the address that a link on a page stands for, without its fragment."""
+    address = httpx.URL(link)
+    if not address.is_absolute_url:
+        address = httpx.URL(here).join(address)
+    return address.copy_with(fragment=None) if address.fragment else address
 
 
 def endless(what: str, when: str) -> FetchError:
