@@ -538,3 +538,16 @@ def test_no_secret_is_in_what_a_run_leaves(auditor: Run, tmp_path, monkeypatch):
     assert "_embedded" in found
     assert CANARY not in found
     assert "Bearer" not in found
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_run_of_given_records_is_never_resumed_over_its_own_evidence(auditor: Run, tmp_path):
+    event = {"id": "1", "recordedAt": "2026-11-02T00:00:00Z", "action": {"type": "USER.CREATED"}}
+    (tmp_path / "events.json").write_text(json.dumps([event]), "utf-8")
+    auditor("check", "policy.yaml", "--records", "activities=events.json")
+    run = folder(tmp_path)
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    for named in ((), (run.name,)):
+        ran = auditor("resume", *named)
+        assert (ran.code, "[run." in ran.err + ran.out) == (1, True)
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
