@@ -1151,7 +1151,14 @@ _from_run = click.option(
 @main.command()
 @click.argument("folder", default=".", metavar="[FOLDER]")
 @_from_run
-def init(folder: str, from_run: str | None) -> int:
+@click.option(
+    "--environment",
+    "environments",
+    metavar="NAME",
+    multiple=True,
+    help="Of a run of several environments, the one to learn from.",
+)
+def init(folder: str, from_run: str | None, environments: tuple[str, ...]) -> int:
     """
     Write a project that runs at once against the simulator.
 
@@ -1161,7 +1168,8 @@ def init(folder: str, from_run: str | None) -> int:
 
     changed = {}
     if from_run is not None:
-        options = {**_NO_POLICIES, "chdir": ".", "paths": ("pack:pingone-activity",)}
+        policies = {"chdir": ".", "paths": ("pack:pingone-activity",), "environments": environments}
+        options = {**_NO_POLICIES, **policies}
         suggested = app.suggest(_job(**options), from_run=from_run)
         if suggested.value is None:
             _mistakes(suggested.diagnostics)

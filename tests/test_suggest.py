@@ -301,3 +301,27 @@ def test_records_and_a_run_are_not_given_together(auditor):
     code, _, said = auditor("suggest", *RECORDS, "--from-run", "latest")
     assert code == 1
     assert "either --records KIND=FILE or --from-run RUN" in said
+
+
+def test_of_a_run_of_several_environments_one_has_to_be_meant(auditor, tmp_path):
+    environments = {
+        name: {"id": "fb5e1379-7127-400b-ad44-dc0a9fae4886", "region": "EU"} for name in ("a", "b", "c")
+    }
+    (tmp_path / "auditor.yaml").write_text(
+        json.dumps({"version": 1, "policies": ["policy.yaml"], "environments": environments}),
+        encoding="utf-8",
+    )
+    (tmp_path / "auditor.vars.yaml").write_text("clients: []\n", encoding="utf-8")
+    auditor("check", "--simulate", "--events", "300", *AS_OF, "--environment", "a", "--environment", "b")
+    learn = ("suggest", "--from-run", "latest", "--json")
+    code, out, said = auditor(*learn, "--environment", "b")
+    assert code == 0, said
+    assert json.loads(out)["suggestions"]
+    code, out, said = auditor(*learn, "--environment", "c")
+    assert (code, out) == (1, "")
+    assert 'The run read a, b, and not "c"' in said
+    code, _, said = auditor(*learn)
+    assert code == 1
+    assert "project.choose-environment" in said
+    assert auditor("init", "mine", "--from-run", "latest")[0] == 1
+    assert auditor("init", "mine", "--from-run", "latest", "--environment", "a")[0] == 0

@@ -11,7 +11,7 @@ from auditor import config, jmes, scim
 from auditor.app.jobs import Job, Planned, plan, to_load
 from auditor.app.replaying import received
 from auditor.jmes.tree import And, Call, Comparison, Field, Literal, Node, Or, transform
-from auditor.model.diagnostic import Checked
+from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.instant import format_instant, parse_instant
 from auditor.model.plan import PlannedQuery, Use, belongs
 from auditor.model.policy import Variable
@@ -64,10 +64,19 @@ def _planned_with(job: Job, run: str) -> Checked[Planned]:
     planned = plan(replace(job, as_of=format_instant(opened.value.as_of)))
     if planned.value is None:
         return Checked(None, planned.diagnostics)
-    # A run of policies without a project names its environment otherwise than a project does.
     of_run = opened.value.records
     name = planned.value.plan.environments[0].name
-    records = of_run.get(name) or next(iter(of_run.values()), {})
+    # A job without a project names its environment otherwise than the run of a project does.
+    if name not in of_run and (job.environments or len(of_run) > 1):
+        problem = Diagnostic(
+            code="project.unknown-environment",
+            summary="Unknown environment",
+            detail=f'The run read {", ".join(of_run)}, and not "{name}".',
+            help="In the project of the run, name one: auditor suggest --from-run RUN --environment NAME",
+            subject=run,
+        )
+        return Checked(None, (*planned.diagnostics, problem))
+    records = of_run[name] if name in of_run else next(iter(of_run.values()), {})
     return Checked(replace(planned.value, given=records), planned.diagnostics)
 
 
