@@ -641,6 +641,13 @@ _reporting = _shared(
     "--sign-key", metavar="FILE", help="Sign the run with an Ed25519 key (PEM), as an in-toto attestation."
 )
 @click.option("--baseline", metavar="RUN", help="Fail only on what that run did not find.")
+@click.option(
+    "--engine",
+    type=click.Choice(["compiled", "reference"]),
+    default="compiled",
+    show_default=True,
+    help="Evaluate expressions by this program, or by plain jmespath, to compare the verdicts.",
+)
 @_watched
 @_waiving
 @_reporting

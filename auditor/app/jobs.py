@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from auditor.model.plan import Count, Inputs, Plan
     from auditor.model.policy import Severity
     from auditor.model.project import Project
-    from auditor.model.query import Program, Pushdown
+    from auditor.model.query import Engine, Program, Pushdown
     from auditor.model.resource import Catalogue
     from auditor.model.verdict import Privacy
     from auditor.reporter import JUnitFlavor
@@ -72,6 +72,8 @@ class Job:
     """The file of a private key that the run is signed with."""
     evidence: Evidence = "full"
     """What is kept of the run."""
+    engine: Engine = "compiled"
+    """What evaluates expressions."""
     reports: Sequence[str] = ()
     privacy: Privacy | None = None
     """How personal fields appear in every report; None where each format decides."""

@@ -215,6 +215,7 @@ class _Run:
                 day=self.day,
                 on_violation=on_violation,
                 known=self.known,
+                engine=self.job.engine,
             )
             try:
                 asyncio.run(self._read(audit, settings, on_event))

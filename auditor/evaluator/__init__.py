@@ -40,7 +40,7 @@ from auditor.model.evidence import Page, QueryEnd
 from auditor.model.instant import Duration, format_instant
 from auditor.model.plan import Plan
 from auditor.model.policy import SEVERITIES
-from auditor.model.query import WHOLE_WINDOW, CompiledCheck, CompiledExpectation, Program
+from auditor.model.query import WHOLE_WINDOW, CompiledCheck, CompiledExpectation, Engine, Program
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict, Violation
@@ -65,6 +65,7 @@ class Audit:
     The waivers of the program are judged by *day* (UTC), and not applied without one; `uses` says what became of
     them. *on_violation* is shown each violation once, with the waiver that covers it, also where the verdict is an
     error in the end. Violations that are *known*, by check and fingerprint, count as waived by `BASELINE`.
+    The engine `reference` evaluates expressions with jmespath.py.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Audit:
         on_violation: OnViolation | None = None,
         known: Mapping[str, frozenset[str]] | None = None,
         max_items: int | None = None,
+        engine: Engine = "compiled",
     ) -> None:
         max_items = MAX_ITEMS if max_items is None else max_items
         self._waiving = Waiving(program, catalogue, day) if day and program.waivers else None
@@ -104,6 +106,7 @@ class Audit:
                 plan,
                 hook=_hook(checks[name], self._waiving, on_violation, (known or {}).get(name, frozenset())),
                 max_items=max_items,
+                engine=engine,
             )
             for name, own in populations.items()
         }
@@ -170,8 +173,10 @@ class _Run:
         *,
         hook: Hook | None,
         max_items: int,
+        engine: Engine,
     ) -> None:
         self.check = check
+        self.engine = engine
         self.populations = populations
         self.plan = plan
         self.hook = hook
@@ -205,24 +210,26 @@ class _Run:
             given = self._joined_type()
         else:
             given = record if expectation.form == "every" else jmes.list_of(record)
-        expression = _compiled(expectation.expression, values, given, self.plan)
+        expression = self._compiled(expectation.expression, values, given)
         template = self._template(
             expectation, values, given if expectation.form in ("every", "that") else record
         )
         subject = self._subject(expectation, expression.node, template)
         if expectation.form == "every":
             return Every(expression, Violations(subject, self.hook), expectation.on_missing)
-        stream = cache(
-            lambda select: jmes.stream(
-                expression.node,
-                as_of=self.plan.as_of,
-                select=select,
-                lists=lists,
-                max_items=self.max_items,
+
+        @cache
+        def stream(select: bool) -> jmes.AnyStream:  # noqa: FBT001  # as of `Missing`
+            most = self.max_items
+            if isinstance(expression, jmes.ReferenceExpression):
+                return jmes.ReferenceStream(expression, lists, max_items=most)
+            return jmes.stream(
+                expression.node, as_of=self.plan.as_of, select=select, lists=lists, max_items=most
             )
-        )
+
         message = template.stream(lists, max_items=self.max_items) if template else None
-        kind = Items if expectation.form != "that" and jmes.is_itemwise(expression.node) else List
+        itemwise = expectation.form != "that" and jmes.is_itemwise(expression.node)
+        kind = Items if itemwise and self.engine == "compiled" else List
         return kind(
             expectation.form,
             expression,
@@ -231,6 +238,13 @@ class _Run:
             expectation.on_missing,
             message,
         )
+
+    def _compiled(self, text: str, values: Values, given: jmes.Type) -> jmes.AnyExpression:
+        """Return an expression as it is evaluated on values of a type, which tells instants from other texts."""
+        node = jmes.check(jmes.parse(text, values), given, warns_of_missing=False).node
+        if self.engine == "reference":
+            return jmes.ReferenceExpression(node, self.plan.as_of)
+        return jmes.compile(node, as_of=self.plan.as_of, generated=True)
 
     def _template(
         self, expectation: CompiledExpectation, values: Values, item: jmes.Type
@@ -288,7 +302,7 @@ class _Run:
         values = dict(self.check.values)
         lists, given = self._lists(), self._joined_type()
         for name, text in self.check.bind.items():
-            expression = _compiled(text, self.check.values, given, self.plan)
+            expression = self._compiled(text, self.check.values, given)
             missing = jmes.Missing(select=False)
             try:
                 found = expression.decide(lists, missing)
@@ -474,15 +488,6 @@ _DECIDE_BIND = (
     "Let the expression decide: test the field first (field && …), or give a value for an absent one "
     "(field || 'none')."
 )
-
-
-def _compiled(text: str, values: Values, given: jmes.Type, plan: Plan) -> jmes.Expression:
-    """Return an expression as it is evaluated on values of a type, which tells instants from other texts."""
-    return jmes.compile(
-        jmes.check(jmes.parse(text, values), given, warns_of_missing=False).node,
-        as_of=plan.as_of,
-        generated=True,
-    )
 
 
 def _is_sensitive(node: jmes.Node) -> bool:

@@ -307,7 +307,9 @@ class _Together:
             for reducer in population.reducers
             if isinstance(reducer, Every)
         ]
-        self._expressions = [each.expression for each in self._everies]
+        self._expressions = [
+            each.expression for each in self._everies if isinstance(each.expression, jmes.Expression)
+        ]
         self._run = jmes.every(self._expressions) if self._everies else None
         self._missing = jmes.Missing(select=False)
 

@@ -88,7 +88,7 @@ class Population:
     @property
     def is_plain(self) -> bool:
         """Whether all that becomes of a record is that an expression should be true of it."""
-        every = all(isinstance(reducer, Every) for reducer in self.reducers)
+        every = all(isinstance(reducer, Every) and reducer.is_compiled for reducer in self.reducers)
         return every and not self._keeps and self._counts is None
 
     @property

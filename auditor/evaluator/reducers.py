@@ -85,9 +85,10 @@ class Every:
     """`every`: true of each record."""
 
     def __init__(
-        self, expression: jmes.Expression, violations: Violations, on_missing: OnMissing | None
+        self, expression: jmes.AnyExpression, violations: Violations, on_missing: OnMissing | None
     ) -> None:
         self.expression = expression
+        self.is_compiled = isinstance(expression, jmes.Expression)
         self.on_missing = on_missing
         self.violations = violations
         self.undecided = Undecided()
@@ -179,7 +180,7 @@ class _OfList:
     def __init__(
         self,
         form: Form,
-        expression: jmes.Expression,
+        expression: jmes.AnyExpression,
         violations: Callable[[], Violations],
         on_missing: OnMissing | None,
         message: jmes.TemplateStream | None,
@@ -358,8 +359,8 @@ class Items(_OfList):
     def __init__(
         self,
         form: Form,
-        expression: jmes.Expression,
-        stream: Callable[[bool], jmes.Stream],
+        expression: jmes.AnyExpression,
+        stream: Callable[[bool], jmes.AnyStream],
         violations: Callable[[], Violations],
         on_missing: OnMissing | None,
         message: jmes.TemplateStream | None,
@@ -368,8 +369,8 @@ class Items(_OfList):
         self.yielded = violations()
         self.left_open = jmes.Reduced(None)
         self._streams = stream
-        self._trouble: jmes.State | None = None
-        self._trouble_of_out: jmes.State | None = None
+        self._trouble: Any = None
+        self._trouble_of_out: Any = None
         self._missing = jmes.Missing(select=self._selects)
 
     def step(self, record: JSON, received: Received, of: str = "") -> None:  # noqa: ARG002  # of the one that it is about
@@ -391,7 +392,7 @@ class Items(_OfList):
             self._tell(self._key(record), record, out=False)
 
     @property
-    def _stream(self) -> jmes.Stream:
+    def _stream(self) -> jmes.AnyStream:
         return self._streams(self._selects)
 
     def _take(self, items: list[JSON], record: JSON, received: Received) -> None:
@@ -440,7 +441,7 @@ class Items(_OfList):
             trouble = self._stream.merge(self._trouble, self._trouble_of_out)
         return self._judged(trouble, records)
 
-    def _judged(self, trouble: jmes.State | None, records: int) -> Judged | jmes.Undecided:
+    def _judged(self, trouble: Any, records: int) -> Judged | jmes.Undecided:
         if trouble is not None:
             result = self._stream.finish(trouble).result
             if isinstance(result, jmes.Undecided):
@@ -458,8 +459,8 @@ class List(_OfList):
     def __init__(
         self,
         form: Form,
-        expression: jmes.Expression,
-        stream: Callable[[bool], jmes.Stream],
+        expression: jmes.AnyExpression,
+        stream: Callable[[bool], jmes.AnyStream],
         violations: Callable[[], Violations],
         on_missing: OnMissing | None,
         message: jmes.TemplateStream | None,
@@ -469,8 +470,8 @@ class List(_OfList):
         if form == "that" and on_missing in ("pass", "fail"):
             selects.append(True)
         self._streams = [stream(select) for select in selects]
-        self._rest_states = [stream.initial() for stream in self._streams]
-        self._out_states = [stream.initial() for stream in self._streams]
+        self._rest_states: list[Any] = [stream.initial() for stream in self._streams]
+        self._out_states: list[Any] = [stream.initial() for stream in self._streams]
 
     def step(self, record: JSON, received: Received, of: str = "") -> None:
         """Take one record."""
@@ -494,7 +495,7 @@ class List(_OfList):
             states = [stream.merge(rest, out) for stream, rest, out in pairs]
         return self._judged(states, records)
 
-    def _judged(self, states: Sequence[jmes.State], records: int) -> Judged | jmes.Undecided:
+    def _judged(self, states: Sequence[Any], records: int) -> Judged | jmes.Undecided:
         if self.form == "that":
             return self._that(states, records)
         reduced = self._streams[0].finish(states[0])
@@ -514,7 +515,7 @@ class List(_OfList):
             violations.add((position,), item, Received(key[1], item) if key else None)
         return violations
 
-    def _that(self, states: Sequence[jmes.State], records: int) -> Judged | jmes.Undecided:
+    def _that(self, states: Sequence[Any], records: int) -> Judged | jmes.Undecided:
         """
         Judge `that`.
 

@@ -55,6 +55,7 @@ from auditor.jmes.outcome import EvaluationError, Missing, Operand, Undecided
 from auditor.jmes.parser import parse
 from auditor.jmes.printer import render
 from auditor.jmes.reads import fields_read
+from auditor.jmes.reference import AnyExpression, AnyStream, ReferenceExpression, ReferenceStream
 from auditor.jmes.sample import sample
 from auditor.jmes.streaming import (
     MAX_GROUPS,
@@ -82,6 +83,8 @@ __all__ = [
     "MAX_INSTANTS",
     "MAX_ITEMS",
     "STREAMING",
+    "AnyExpression",
+    "AnyStream",
     "Checking",
     "Collected",
     "EvaluationError",
@@ -95,6 +98,8 @@ __all__ = [
     "Operand",
     "Parameter",
     "Reduced",
+    "ReferenceExpression",
+    "ReferenceStream",
     "State",
     "Stream",
     "Template",

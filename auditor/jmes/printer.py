@@ -56,6 +56,11 @@ def render(node: Node, *, placeholders: bool = True) -> str:
     return _Printer(placeholders=placeholders).write(node).text
 
 
+def reveal(node: Node) -> str:
+    """Return an expression with every value in it, also sensitive ones: for another parser, and for nobody to see."""
+    return _Printer(placeholders=False, reveals=True).write(node).text
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """
@@ -73,8 +78,9 @@ class _Piece:
 class _Printer:
     """One rendering; a method a shape."""
 
-    def __init__(self, *, placeholders: bool) -> None:
+    def __init__(self, *, placeholders: bool, reveals: bool = False) -> None:
         self._placeholders = placeholders
+        self._reveals = reveals
 
     def write(self, node: Node) -> _Piece:
         match node:
@@ -177,7 +183,7 @@ class _Printer:
         return _Piece(f"{base.text}{dot}{piece.text}", base.level, edge=min(inner, piece.edge))
 
     def _literal(self, node: Literal) -> str:
-        if node.placeholder and (node.sensitive or self._placeholders):
+        if node.placeholder and (self._placeholders or (node.sensitive and not self._reveals)):
             return f"${{{node.placeholder}}}"
         value = node.value
         if isinstance(value, str) and value.isprintable() and "\\" not in value:

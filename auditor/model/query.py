@@ -17,6 +17,10 @@ Pushdown = Mark | Literal["range"]
 """What may be pushed to the server: shapes seen to work, documented shapes too, or only the window."""
 
 
+Engine = Literal["compiled", "reference"]
+"""What evaluates expressions: this program, or jmespath.py, which knows nothing of what is undecided."""
+
+
 SINGLE: Final = ""
 """The name of the query of a check that has one only."""
 
