@@ -189,13 +189,19 @@ class _Run:
             if self.job.filter.casefold() not in f"{case.file}: {case.check}: {case.name}".casefold():
                 continue
             ready = self._ready(case)
-            if ready is not None:
-                yield self._result(ready)
+            if ready is None:
+                continue
+            try:
+                made = self._plan(ready, ready.check)
+            except ValueError as error:
+                self.problems.append(_no_instant(case.address, f"{error}."))
+            else:
+                yield self._result(ready, made)
 
-    def _result(self, ready: _Ready) -> TestResult:
+    def _result(self, ready: _Ready, made: Plan) -> TestResult:
         started = time.perf_counter()
         case = ready.case
-        plan, verdict = self._judged(ready, ready.check)
+        verdict = self._judged(ready, ready.check, made)
         tested = self._checks[case.policy, case.check]
         tested.ready.append(ready)
         tested.kinds |= tester.kinds_of(verdict)
@@ -204,7 +210,7 @@ class _Run:
         if self.job.coverage:
             # What is not known to be all there decided nothing, whatever conditions say of it.
             is_known = not verdict.code.startswith("evidence.") or verdict.code == "evidence.empty"
-            tested.seen.look(ready.check, plan, self.suite.catalogue, ready.records if is_known else {})
+            tested.seen.look(ready.check, made, self.suite.catalogue, ready.records if is_known else {})
         pointer = Diagnostic(code="", summary="", address=case.address.key())
         return TestResult(
             file=case.file,
@@ -236,7 +242,8 @@ class _Run:
         if as_of is None:
             newest = max(instants(records, self.suite.catalogue), default=None)
             if newest is None:
-                self.problems.append(_no_instant(case.address))
+                told = "The records do not tell when they were, so the instant of the audit has to be given."
+                self.problems.append(_no_instant(case.address, told))
                 return None
             as_of = newest + timedelta(milliseconds=1)
         return _Ready(case, checked.value, records, as_of)
@@ -268,26 +275,36 @@ class _Run:
             self._compiled[key] = Checked(made.value.checks[0] if made.value else None, made.diagnostics)
         return self._compiled[key]
 
-    def _judged(self, ready: _Ready, check: CompiledCheck) -> tuple[Plan, Verdict]:
-        """Plan a check, answer its queries from the records of a test, and judge them."""
-        program = Program(
-            checks=(check,),
-            environments=(Environment(name=_ENVIRONMENT),),
-            digest="",
-            own_resources=self.suite.own_resources,
-        )
-        made = planner.plan(
-            program,
+    def _plan(self, ready: _Ready, check: CompiledCheck) -> Plan:
+        """
+        Plan a check as of the instant of a test.
+
+        Raises:
+            ValueError: a window leaves the calendar.
+        """
+        return planner.plan(
+            self._program(check),
             self.suite.catalogue,
             as_of=ready.as_of,
             tool_version=__version__,
             merge=False,
             given=True,
         )
-        audit = Audit(program, made, self.suite.catalogue)
+
+    def _judged(self, ready: _Ready, check: CompiledCheck, made: Plan) -> Verdict:
+        """Answer the queries of a plan from the records of a test, and judge them."""
+        audit = Audit(self._program(check), made, self.suite.catalogue)
         ends = self.runner.run(_answered(made, audit, self.suite.catalogue, ready.records))
         (verdict,) = audit.finish(ends)
-        return made, verdict
+        return verdict
+
+    def _program(self, check: CompiledCheck) -> Program:
+        return Program(
+            checks=(check,),
+            environments=(Environment(name=_ENVIRONMENT),),
+            digest="",
+            own_resources=self.suite.own_resources,
+        )
 
     # What the tests show
 
@@ -388,10 +405,10 @@ class _Run:
         if check is None:
             return True  # it does not compile with the values of the test
         try:
-            _, verdict = self._judged(ready, check)
+            made = self._plan(ready, check)
         except ValueError:
             return True  # its window leaves the calendar
-        return bool(tester.differences(ready.case.expected, verdict))
+        return bool(tester.differences(ready.case.expected, self._judged(ready, check, made)))
 
 
 _ENVIRONMENT = "test"
@@ -436,11 +453,11 @@ def _excuse(name: str, tested: _Tested, policy: TestedPolicy) -> str | None:
     return next((each for each in names if each in policy.equivalent), None)
 
 
-def _no_instant(address: Address) -> Diagnostic:
+def _no_instant(address: Address, detail: str) -> Diagnostic:
     return Diagnostic(
         code="test.no-instant",
-        summary="No instant",
-        detail="The records do not tell when they were, so the instant of the audit has to be given.",
+        summary="No instant to judge as of",
+        detail=detail,
         help="Add as_of: 2026-11-21T09:00:00Z, to the test or to the file.",
         address=address.key(),
     )
