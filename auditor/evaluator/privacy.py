@@ -8,9 +8,9 @@ expression made itself is followed back to the fields that it can come from.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from auditor import jmes
@@ -171,24 +171,20 @@ class Redaction:
         self.personal = personal
         self._node = node
         self._kinds = tuple(kinds)
-        self._origins = origins(node, RECORD, personal.bound) if node else RECORD
-        self._is_needed = personal.is_in(self._origins)
+        found = origins(node, RECORD, personal.bound) if node else RECORD
+        self._is_needed = personal.is_in(found)
+        self._fields = _fields_of(found, personal.paths)
 
     def item(self, item: JSON) -> JSON:
         """Return an item without what is personal; the item itself where nothing is."""
+        if not self._is_needed:
+            return item
         try:
-            return self._told(item) if self._is_needed else item
+            if self._fields is None:
+                return _unnamed(item, self._names())
+            return _without(item, self._fields)
         except RecursionError:  # a tenant can nest deeper than Python can follow
             return PERSONAL
-
-    def _told(self, item: JSON) -> JSON:
-        match tuple(self._origins):
-            case [Origin(whole=True) as origin] if not any(map(origin.is_below, self.personal.paths)):
-                prefix = f"{origin.path}." if origin.path else ""
-                paths = [path for path in self.personal.paths if path.startswith(prefix)]
-                if origin.path not in self.personal.paths:
-                    return _without(item, [path.removeprefix(prefix).split(".") for path in paths])
-        return _unnamed(item, self._names())
 
     def _names(self) -> frozenset[str]:
         """Return the names that keys of an item have from the expression or a schema, and not from a record."""
@@ -201,21 +197,52 @@ class Redaction:
         return frozenset(found)
 
 
-def _without(value: JSON, routes: list[list[str]]) -> JSON:
-    """Return a value in which what stands at some routes is the `id` beside it; lists are walked into."""
+_Fields: TypeAlias = Mapping[str, "_Fields | None"]
+"""Personal fields by name, with those below; None for one that is personal itself."""
+
+
+def _fields_of(found: Origins, paths: Collection[str]) -> _Fields | None:
+    """Return the personal fields of items that stand in the records as they are; None for any others."""
+    match tuple(found):
+        case [Origin(whole=True) as origin] if not any(
+            origin.path == path or origin.is_below(path) for path in paths
+        ):
+            prefix = f"{origin.path}." if origin.path else ""
+            fields: dict[str, Any] = {}
+            # The shorter first: below a field that is personal itself, nothing has to be named.
+            for path in sorted(paths):
+                if path.startswith(prefix):
+                    _add(fields, path.removeprefix(prefix).split("."))
+            return fields
+    return None
+
+
+def _add(fields: dict[str, Any], route: list[str]) -> None:
+    name, *below = route
+    if not below:
+        fields[name] = None
+    elif fields.setdefault(name, {}) is not None:
+        _add(fields[name], below)
+
+
+def _without(value: JSON, fields: _Fields) -> JSON:
+    """Return a value with the `id` beside them for its personal fields; lists are walked into."""
     if isinstance(value, list):
-        return [_without(element, routes) for element in value]
-    if not isinstance(value, dict) or not routes:
+        return [_without(element, fields) for element in value]
+    if not isinstance(value, dict):
         return value
+    told = dict(value)
+    for name, below in fields.items():
+        if name in value:
+            told[name] = (
+                _masked(value[name], _mark(value, fields)) if below is None else _without(value[name], below)
+            )
+    return told
+
+
+def _mark(value: Mapping[str, JSON], fields: _Fields) -> str:
     own = value.get("id")
-    mark = own if isinstance(own, str) and ["id"] not in routes else PERSONAL
-    personal = {route[0] for route in routes if len(route) == 1}
-    return {
-        name: _masked(inner, mark)
-        if name in personal
-        else _without(inner, [route[1:] for route in routes if len(route) > 1 and route[0] == name])
-        for name, inner in value.items()
-    }
+    return own if isinstance(own, str) and "id" not in fields else PERSONAL
 
 
 def _masked(value: JSON, mark: str) -> JSON:

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from auditor import jmes, scim
-from auditor.evaluator.privacy import Personal, Redaction
+from auditor.evaluator.privacy import Origin, Personal, Redaction
 from auditor.evaluator.windows import sortable
 from auditor.model.instant import parse_instant
 from auditor.model.resource import ResourceKind, value_at, without
@@ -87,7 +87,9 @@ class Subject:
         self.redaction = redaction
         self.reads = reads
         self.query = query
-        self._of_record = Redaction(Personal(tuple(kind.personal)))
+        personal = Personal(tuple(kind.personal))
+        self._of_record = Redaction(personal)
+        self._reads_personal = personal.is_in(frozenset(map(Origin, reads)))
         # Of what is bound, a record without names knows nothing.
         self._from_bound = self._personal_pieces(Personal(bound=redaction.personal.bound))
         self._instant_path = kind.buckets.start if kind.buckets else kind.instant
@@ -122,17 +124,18 @@ class Subject:
         """Return an item, which may be the record that was received itself, as a violation."""
         known = [_lasting(self.key(item))] if self._is_record(item) else [None, item]
         values = self._values(received.record) if received else {}
+        pieces = self._pieces(item)
         link = value_at(item, "_links.self.href") if isinstance(item, dict) else None
         return Violation(
             fingerprint=self._fingerprint(*known),
             identity=self.name(item),
             at=self._instant(item),
-            message=self._message(item),
+            message="".join(pieces),
             item=item,
             link=link if isinstance(link, str) else None,
             page=f"{self.query}#{received.page}" if received else "",
             values=values,
-            redacted=self._redacted(item, received, values),
+            redacted=self._redacted(item, received, values, pieces),
         )
 
     def violation_of_list(self, message: Sequence[str]) -> Violation:
@@ -152,13 +155,17 @@ class Subject:
         """Return what the expression read of a record."""
         return {path: _read(record, path.split(".")) for path in self.reads}
 
-    def _redacted(self, item: JSON, received: Received | None, values: Mapping[str, JSON]) -> Redacted | None:
+    def _redacted(
+        self, item: JSON, received: Received | None, values: Mapping[str, JSON], pieces: Sequence[str]
+    ) -> Redacted | None:
         """Return an item as it is told without personal data; None where that is no other."""
         told = self.redaction.item(item)
-        without = self._values(self._of_record.item(received.record)) if received else {}
+        without = values
+        if received and self._reads_personal:
+            without = self._values(self._of_record.item(received.record))
         if told is item and not any(self._from_bound) and without == values:
             return None
-        pairs = self._pairs(self._pieces(item), self._pieces(told), self._from_bound)
+        pairs = self._pairs(pieces, self._pieces(told), self._from_bound)
         return Redacted(identity=self.name(told), message=pairs, item=told, values=without)
 
     def _pieces(self, item: JSON) -> tuple[str, ...]:
@@ -177,9 +184,6 @@ class Subject:
         """Tell for each part of the message whether it can hold something personal."""
         parts = self.template.parts if self.template else ()
         return tuple(not isinstance(part, str) and personal.touches(part.node) for part in parts)
-
-    def _message(self, item: JSON) -> str:
-        return "".join(self._pieces(item))
 
     def _fingerprint(self, *known: JSON) -> str:
         return hashlib.sha256(_canonical([self.check, *known]).encode("ascii")).hexdigest()[:32]
