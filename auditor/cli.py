@@ -885,42 +885,64 @@ def sign_off(run: str, chdir: str, reviewer: str, note: str, key_file: str) -> i
     return 0
 
 
-_records_of = _shared(
-    click.argument("run", metavar="[RUN]", default="latest"),
-    click.option(
-        "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
-    ),
-    click.option("--check", "check", metavar="ID", required=True, help="ID, PACK/ID or ENVIRONMENT/PACK/ID."),
-    click.option(
-        "--format",
-        "form",
-        type=click.Choice(["csv", "ndjson"]),
-        default="csv",
-        show_default=True,
-        help="A table, or records as they were received.",
-    ),
-    click.option("--out", metavar="FILE", help="Write to a file instead of standard output."),
-)
+def _records_of(*, needs_check: bool) -> Callable[[F], F]:
+    return _shared(
+        click.argument("run", metavar="[RUN]", default="latest"),
+        click.option(
+            "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
+        ),
+        click.option(
+            "--check", metavar="ID", required=needs_check, help="ID, PACK/ID or ENVIRONMENT/PACK/ID."
+        ),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["csv", "ndjson"]),
+            default="csv",
+            show_default=True,
+            help="A table, or records as they were received.",
+        ),
+        click.option("--out", metavar="PATH", help="Write here instead."),
+    )
 
 
 @main.command()
-@_records_of
+@_records_of(needs_check=False)
 @click.option(
-    "--population", is_flag=True, help="Every record that was examined (there is nothing else yet)."
+    "--population", is_flag=True, help="Every record that the check examined, as without any option."
 )
-def export(run: str, chdir: str, check: str, form: Any, out: str | None, population: bool) -> int:  # noqa: ARG001
+@click.option(
+    "--redact", "fields", metavar="FIELDS", help="Fields such as actors.user.name, with commas between."
+)
+def export(
+    run: str, chdir: str, check: str | None, form: Any, out: str | None, population: bool, fields: str | None
+) -> int:
     """
-    Write every record that a check of a run examined.
+    Write what a check examined, or a run that can be shared.
 
-    RUN is the id of a run or its folder, by itself the latest.
+    With --check and --population, every record that the check examined, as a document. With --redact, a second run
+    in which pseudonyms stand for what some fields hold. RUN is the id of a run or its folder, by itself the latest.
     """
     from auditor import app
 
-    return _exported(app.export(_job(**_NO_POLICIES, chdir=chdir), run, check, form), out)
+    job = _job(**_NO_POLICIES, chdir=chdir)
+    if fields is not None and check is None and not population:
+        redacted = app.redact(job, run, [field.strip() for field in fields.split(",")], out)
+        if redacted.value is None:
+            _mistakes(redacted.diagnostics)
+        found = redacted.value
+        _out(f"{found.folder}\n")
+        click.echo(f"Evidence: {found.values} values have pseudonyms, {found.root_digest}", err=True)
+        return 0
+    if check is None or fields is not None:
+        raise click.UsageError(
+            "Say either --check ID --population, or --redact FIELDS.", click.get_current_context()
+        )
+    return _exported(app.export(job, run, check, form), out)
 
 
 @main.command()
-@_records_of
+@_records_of(needs_check=True)
 @click.option(
     "--size", type=click.IntRange(min=1), default=25, show_default=True, help="How many records to draw."
 )

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from tests.test_cli import CANARY, Ran, auditor  # noqa: F401  # `auditor` is a fixture
+from tests.test_cli import CANARY, Ran, auditor, tenant, written  # noqa: F401  # `auditor` is a fixture
 
 Run = Callable[..., Ran]
 
@@ -217,6 +217,51 @@ def test_a_check_that_the_run_does_not_have_is_told(words: list[str], auditor: R
     assert ran.code == 1
     assert 'did you mean "short"?' in ran.err
     assert auditor("export", "--check", "short", "--out", ".").code == 1
+
+
+# Runs that can be shared
+
+
+def test_a_redacted_run_holds_pseudonyms_and_is_judged_again_as_far_as_it_can_be(
+    auditor: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AUDITOR_PSEUDONYM_KEY", "k" * 40)
+    (tmp_path / "policy.yaml").write_text(
+        POLICY.replace("window: 7d}", "window: 7d, where: actors.user.name pr}").replace(
+            "expect: none", 'expect: {none: "@", message: "{actors.user.name} deleted"}'
+        ),
+        "utf-8",
+    )
+    with tenant(monkeypatch):
+        auditor("check", "policy.yaml")
+    (run,) = (tmp_path / ".auditor" / "runs").iterdir()
+    names = {
+        record["actors"]["user"]["name"]
+        for page in run.glob("pages/*/*")
+        for record in json.loads(written(page))["_embedded"].get("activities", ())
+        if "user" in record.get("actors", {})
+    }
+    ran = auditor("export", "--redact", "actors.user.name", "--out", "shared")
+    assert ran.code == 0, ran
+    everything = "".join(written(path) for path in (tmp_path / "shared").rglob("*"))
+    assert names
+    assert not [name for name in names if f'"{name}"' in everything or f"{name} deleted" in everything]
+    assert "p-" in everything
+    assert auditor("verify", "shared").code == 0
+    assert auditor("verify", run.name).code == 0
+    again = json.loads(auditor("replay", "shared", "--json").out)
+    codes = {verdict["check"]: verdict["code"] for verdict in again["verdicts"]}
+    assert codes == {"deletions": "policy.violation", "short": "replay.redacted"}
+
+
+def test_a_field_that_can_not_be_redacted_is_told(words: list[str], auditor: Run):
+    auditor(*words)
+    ran = auditor("export", "--redact", "id,actors.user.nmae")
+    assert ran.code == 1
+    assert "by these, records are told apart" in ran.err
+    assert "did you mean" in ran.err
+    assert auditor("export").code == 1
 
 
 # Runs that are taken away

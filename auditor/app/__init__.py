@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from auditor.app.formatting import format_files, save
     from auditor.app.jobs import Job, Planned, Prepared, Simulation, plan, valid, validate
     from auditor.app.probing import plan_with_probes
+    from auditor.app.redacting import redact
     from auditor.app.replaying import replay, report
     from auditor.app.run import check
     from auditor.app.scaffold import init
@@ -91,6 +92,7 @@ __all__ = [
     "plan_text",
     "plan_with_probes",
     "prune",
+    "redact",
     "replay",
     "report",
     "roles_document",
@@ -149,6 +151,7 @@ _HOMES = {
     "plan_with_probes": "probing",
     "roles_document": "views",
     "roles_text": "views",
+    "redact": "redacting",
     "replay": "replaying",
     "report": "replaying",
     "save": "formatting",

@@ -114,9 +114,11 @@ def _latest(job: Job) -> Path:
 
 
 def _key(job: Job) -> Checked[bytes]:
-    """Return the key of pseudonyms, where any are asked for: the environment's, or one that the data folder keeps."""
-    if job.privacy != "pseudonym":
-        return Checked(b"")
+    return pseudonym_key(job) if job.privacy == "pseudonym" else Checked(b"")
+
+
+def pseudonym_key(job: Job) -> Checked[bytes]:
+    """Return the key of pseudonyms: the environment's, or one that the data folder keeps."""
     if text := job.environ.get(KEY_VARIABLE, ""):
         if len(text) >= KEY_CHARACTERS:
             return Checked(text.encode("utf-8", "surrogateescape"))

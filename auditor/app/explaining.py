@@ -37,7 +37,7 @@ def explain(job: Job, name: str, now: datetime | None = None) -> Checked[tuple[E
         Explanation(
             check=check,
             plan=planned.value.plan,
-            fields=_fields(check, catalogue),
+            fields=fields_of_check(check, catalogue),
             waivers=program.waivers_of(check),
             kept=tuple(planner.kept(check, each, planned.value.plan.as_of) for each in check.expectations),
         )
@@ -46,7 +46,7 @@ def explain(job: Job, name: str, now: datetime | None = None) -> Checked[tuple[E
     return Checked(explained, planned.diagnostics)
 
 
-def _fields(check: CompiledCheck, catalogue: Catalogue) -> dict[str, dict[str, bool]]:
+def fields_of_check(check: CompiledCheck, catalogue: Catalogue) -> dict[str, dict[str, bool]]:
     """Return the fields that a check reads, by query, with whether each may be absent."""
     reads: dict[str, set[str]] = {name: set() for name in check.queries}
     for name, query in check.queries.items():

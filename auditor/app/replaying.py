@@ -15,6 +15,7 @@ from typing import Final
 from auditor import __version__, config, fetcher, runs
 from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, find_run
+from auditor.app.explaining import fields_of_check
 from auditor.app.frameworks import framework_of, with_views
 from auditor.app.gate import gate_of
 from auditor.app.jobs import Job, to_load, validate
@@ -25,6 +26,7 @@ from auditor.model.environment import Environment
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.plan import Plan
 from auditor.model.query import CompiledCheck, Program
+from auditor.model.resource import Catalogue
 from auditor.model.value import JSON
 from auditor.model.verdict import Report, Status, Verdict
 from auditor.runs import GivenFile, RunFolder
@@ -175,8 +177,12 @@ class Replay:
 
     def report(self) -> Report:
         """Judge the run again."""
-        checks = tuple(check for check in self.judged.checks if not _is_sensitive(check))
         catalogue = self.judged.catalogue
+        checks = tuple(
+            check
+            for check in self.judged.checks
+            if not _is_sensitive(check) and not self._reads_redacted(check, catalogue)
+        )
         program = Program(
             checks=checks,
             environments=(),
@@ -274,21 +280,38 @@ class Replay:
         now = found.get(before.name)
         if now is not None:
             return replace(now, location=before.location, elapsed_s=before.elapsed_s)
+        sensitive = {check.name for check in self.judged.checks if _is_sensitive(check)}
+        code, reason = (
+            ("replay.sensitive", "The check rests on a sensitive value, and no run keeps any.")
+            if before.name in sensitive
+            else ("replay.redacted", "The check reads a field for which pseudonyms stand in this run.")
+        )
         return replace(
             before,
             status=Status.ERROR,
-            code="replay.sensitive",
-            reason="The check rests on a sensitive value, and no run keeps any.",
-            help="Judge it by a run: auditor check",
+            code=code,
+            reason=reason,
+            help="Judge it by a run: auditor check"
+            if before.name in sensitive
+            else "Judge the run that this one was made from again.",
             outcomes=(),
             exceptions=0,
         )
+
+    def _reads_redacted(self, check: CompiledCheck, catalogue: Catalogue) -> bool:
+        redacted = self.folder.record.redacted
+        if not redacted:
+            return False
+        read = {path for paths in fields_of_check(check, catalogue).values() for path in paths}
+        return any(_overlap(one, other) for one in read for other in redacted)
 
     def _deviations(self, verdicts: Iterable[Verdict]) -> Iterable[Diagnostic]:
         before = {verdict.name: verdict for verdict in self.recorded.verdicts}
         for verdict in verdicts:
             was = before[verdict.name]
-            if verdict.code != "replay.sensitive" and _essence(verdict) != _essence(was):
+            if verdict.code not in ("replay.sensitive", "replay.redacted") and _essence(verdict) != _essence(
+                was
+            ):
                 yield _problem(
                     self.folder,
                     "replay.differs",
@@ -340,6 +363,11 @@ def _as_recorded(end: QueryEnd, was: QueryEnd | None) -> QueryEnd:
         first=end.first,
         last=end.last,
     )
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Tell whether one of two dotted paths leads to the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _is_sensitive(check: CompiledCheck) -> bool:

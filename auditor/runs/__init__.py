@@ -17,7 +17,7 @@ Only this package reads and writes there. Files are written whole or not at all,
 
 from __future__ import annotations
 
-from auditor.runs.archive import Answer, Archive, Cut, no_archive
+from auditor.runs.archive import Answer, Archive, Cut, entries, no_archive
 from auditor.runs.files import write_whole
 from auditor.runs.folder import Evidence, GivenFile, Kept, RunFolder, RunRecord, find_runs
 from auditor.runs.values import dump, load
@@ -34,6 +34,7 @@ __all__ = [
     "RunFolder",
     "RunRecord",
     "dump",
+    "entries",
     "find_runs",
     "load",
     "no_archive",

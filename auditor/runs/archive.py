@@ -8,7 +8,7 @@ import os
 import re
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -197,7 +197,7 @@ class Archive:
             except (OSError, ValueError) as error:
                 if self.sealed:
                     raise ValueError(f"page {answer.number} can not be used: {error}") from None
-                self._note(Void(query=query, number=answer.number))
+                self.note(Void(query=query, number=answer.number))
         return None
 
     def body(self, answer: Answer) -> bytes:
@@ -241,29 +241,37 @@ class Archive:
         Raises:
             OSError: it can not be written; nothing of it is left.
         """
-        path = self._path(query, number)
-        if path is None:
+        if self.folder is None:
             return
         _, _, _, sent = _asked(query, method, url, content)
-        if self.keeps_bodies:
+        answer = Answer(
+            number=number,
+            query=query,
+            method=method,
+            url=url,
+            sent=sent,
+            status=status,
+            headers=headers,
+            at=at,
+            bytes=len(body),
+            sha256=hashlib.sha256(body).hexdigest(),
+            stripped=stripped,
+            kept=self.keeps_bodies,
+        )
+        self.put(answer, body)
+
+    def put(self, answer: Answer, body: bytes) -> None:
+        """
+        Put an answer on disk, its body first, as far as bodies are kept.
+
+        Raises:
+            OSError: it can not be written; nothing of it is left.
+        """
+        path = self._path(answer.query, answer.number)
+        if answer.kept and path is not None:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             write_whole(path, compressed(body), mode=PRIVATE)
-        self._note(
-            Answer(
-                number=number,
-                query=query,
-                method=method,
-                url=url,
-                sent=sent,
-                status=status,
-                headers=headers,
-                at=at,
-                bytes=len(body),
-                sha256=hashlib.sha256(body).hexdigest(),
-                stripped=stripped,
-                kept=self.keeps_bodies,
-            )
-        )
+        self.note(answer)
 
     def cut(self, query: str, part: str) -> Cut | None:
         """Return how a part was cut, if it was."""
@@ -271,7 +279,7 @@ class Archive:
 
     def note_cut(self, query: str, part: str, pages: int, pieces: tuple[Window, ...]) -> None:
         """Note that a part was cut."""
-        self._note(Cut(query=query, part=part, pages=pages, pieces=pieces))
+        self.note(Cut(query=query, part=part, pages=pages, pieces=pieces))
 
     def restarted(self, query: str, part: str) -> bool:
         """Tell whether a part was read from its beginning again."""
@@ -280,11 +288,11 @@ class Archive:
     def note_restart(self, query: str, part: str) -> None:
         """Note that a part is read from its beginning again."""
         self._restarts.add((query, part))
-        self._note(Restart(query=query, part=part))
+        self.note(Restart(query=query, part=part))
 
     def note_end(self, end: QueryEnd) -> None:
         """Note how a query ended."""
-        self._note(Ended(end=end))
+        self.note(Ended(end=end))
 
     def _path(self, query: str, number: int) -> Path | None:
         """Return where the body of an answer is: `pages/prod-activities-1/000001.json.zst`."""
@@ -292,8 +300,13 @@ class Archive:
             return None
         return self.folder / PAGES / _NO_NAME.sub("-", query) / f"{number:06}.json.zst"
 
-    def _note(self, entry: Answer | Cut | Restart | Void | Ended) -> None:
-        """Add a line to the journal, whole or not at all."""
+    def note(self, entry: Answer | Cut | Restart | Void | Ended) -> None:
+        """
+        Add a line to the journal, whole or not at all.
+
+        Raises:
+            OSError: it can not be written.
+        """
         if self.folder is None or self.sealed:
             return
         line = dump(Entry, entry) + b"\n"
@@ -310,6 +323,20 @@ class Archive:
                     raise
             finally:
                 os.close(handle)
+
+
+def entries(folder: Path) -> Iterator[Answer | Cut | Restart | Void | Ended]:
+    """
+    Yield what a journal holds, in order.
+
+    Raises:
+        OSError: it can not be read.
+        ValueError: one of its lines is none.
+    """
+    path = folder / JOURNAL
+    with path.open("rb") if path.exists() else contextlib.nullcontext(()) as lines:
+        for line in lines:
+            yield load(Entry, line)  # type: ignore[arg-type]
 
 
 def no_archive() -> Archive:

@@ -58,6 +58,10 @@ class RunRecord:
     evidence: Evidence = "full"
     inputs: Mapping[str, JSON]
     given: tuple[GivenFile, ...] = ()
+    redacted: tuple[str, ...] = ()
+    """Fields in which pseudonyms stand for what was received, by dotted path."""
+    redacted_from: str | None = None
+    """The root digest of the run that it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
