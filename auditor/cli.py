@@ -1158,8 +1158,11 @@ def test_policies(
     job = app.TestJob(
         folder=Path(chdir), environ=dict(os.environ), paths=paths, filter=name_filter, **options
     )
+    targets = app.test_targets((*reports, *(["json=-"] if as_json else [])))
+    if targets.value is None or targets.errors:
+        _mistakes(targets.diagnostics)
     report = app.run_tests(job, _on_mutation)
-    written = app.test_documents(report, (*reports, *(["json=-"] if as_json else [])), Path())
+    written = app.write_test_reports(report, targets.value)
     if written.errors:
         _mistakes(written.diagnostics)
     is_document = written.value is not None

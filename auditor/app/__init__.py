@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from auditor.app.scaffold import init
     from auditor.app.simulation import SimulatorJob, faults, simulate
     from auditor.app.suggesting import suggest
-    from auditor.app.testing import TestJob, run_tests, test_documents
+    from auditor.app.testing import TestJob, run_tests, test_targets, write_test_reports
     from auditor.app.verifying import prune, verify
     from auditor.app.views import (
         comparison_text,
@@ -106,7 +106,7 @@ __all__ = [
     "simulate",
     "suggest",
     "suggestions_text",
-    "test_documents",
+    "test_targets",
     "valid",
     "validate",
     "verify",
@@ -117,6 +117,7 @@ __all__ = [
     "waivers_text",
     "watching",
     "write",
+    "write_test_reports",
 ]
 
 _HOMES = {
@@ -161,7 +162,7 @@ _HOMES = {
     "simulate": "simulation",
     "suggest": "suggesting",
     "suggestions_text": "views",
-    "test_documents": "testing",
+    "test_targets": "testing",
     "valid": "jobs",
     "validate": "jobs",
     "watching": "watch",
@@ -179,6 +180,7 @@ _HOMES = {
     "sign_off": "attesting",
     "verify": "verifying",
     "write": "documents",
+    "write_test_reports": "testing",
 }
 
 

@@ -89,27 +89,35 @@ def _tested(
     return _concluded(results, located, coverage, mutation)
 
 
-def test_documents(report: TestReport, reports: Sequence[str], folder: Path) -> Checked[str]:
+def test_targets(reports: Sequence[str]) -> Checked[tuple[tuple[str, str], ...]]:
+    """Read the options `--report junit=tests.xml` as formats and paths; `-` is standard output."""
+    found: dict[str, str] = {}
+    problems = []
+    for text in reports:
+        name, _, path = text.partition("=")
+        if name not in TEST_FORMATS or not path:
+            right = f"--report FORMAT=PATH with {', '.join(TEST_FORMATS)}"
+            problems.append(bad_option("--report", text, right))
+        elif found.setdefault(path, name) != name:
+            problems.append(bad_option("--report", text, "every report to a path of its own"))
+    return Checked(tuple((name, path) for path, name in found.items()), tuple(problems))
+
+
+def write_test_reports(report: TestReport, targets: Sequence[tuple[str, str]]) -> Checked[str]:
     """
-    Write the reports `FORMAT=PATH`, whole or not at all; `-` is standard output.
+    Write the reports on tests, whole or not at all.
 
     Result: what standard output is to hold instead of the text for people; None where nothing was asked to.
     """
     problems: list[Diagnostic] = []
     document: str | None = None
-    for text in reports:
-        name, _, path = text.partition("=")
-        if name not in TEST_FORMATS or not path:
-            problems.append(
-                bad_option("--report", text, f"--report FORMAT=PATH with {', '.join(TEST_FORMATS)}")
-            )
-            continue
+    for name, path in targets:
         rendered: str = import_module(TEST_FORMATS[name]).render(report)
         if path == "-":
             document = rendered
             continue
         try:
-            write(folder / path, rendered)
+            write(Path(path), rendered)
         except OSError as error:
             problems.append(
                 Diagnostic(
