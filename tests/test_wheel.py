@@ -104,3 +104,9 @@ def test_a_shipped_pack_runs_without_a_project(installed, tmp_path):
     )  # fmt: skip
     assert ran.returncode == 2, ran
     assert f"{CHECKS} checks: " in ran.stdout
+
+
+def test_the_tests_of_a_shipped_pack_run_with_their_records(installed, tmp_path):
+    ran = run(installed, tmp_path, "test", "pack:pingone-activity", "--filter", "sign-on-failure-ratio")
+    assert ran.returncode == 0, ran
+    assert "PASS  sign-on-failure-ratio · half of the days are missing" in ran.stdout
