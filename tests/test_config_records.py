@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ import zstandard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from auditor.config import read_records, records, shipped_kinds
+from auditor.config import Streamed, read_records, records, shipped_kinds, stream_records
 from auditor.model.diagnostic import Checked, Diagnostic
+from auditor.model.instant import parse_instant
 from auditor.model.value import JSON
 
 KINDS = shipped_kinds()
@@ -270,3 +272,59 @@ def test_an_unknown_kind_is_a_mistake():
 def test_mistakes_of_several_files_are_told_together(tmp_path):
     checked = read(tmp_path, b"", b"x", dumped(EVENTS))
     assert [d.code for d in checked.diagnostics] == ["records.unreadable", "records.unreadable"]
+
+
+# --- files that are not held
+
+
+def streamed(path: Path, kind: str = "activities") -> Checked[Any]:
+    return stream_records([f"{kind}={path}"], KINDS, larger_than=0)
+
+
+LINES = st.one_of(
+    st.sampled_from(
+        [*map(dumped, EVENTS), b"", b" ", b"{", b"[]", b"5", b'{"recordedAt": "x"}', b'{"a": "\xff"}']
+    ),
+    st.sampled_from([b'{"a": "\\ud800"}', b'{"a": 1, "a": 2}', '{"é": "🙂"}'.encode(), b'{"recordedAt": 5}']),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(LINES, min_size=1, max_size=8),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.sampled_from([40, 10_000]),
+)
+def test_a_file_that_is_not_held_gives_the_records_that_one_in_memory_does(lines, end, last, block):
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "_BLOCK", block)
+        path = Path(folder, "events.ndjson")
+        path.write_bytes(end.join(lines) + (end if last else b""))
+        held, found = read_records([f"activities={path}"], KINDS), streamed(path)
+        assert [each.detail for each in found.diagnostics] == [each.detail for each in held.diagnostics]
+        if held.value is not None:
+            assert found.value is not None
+            assert tuple(found.value["activities"]) == held.value["activities"]
+            assert tuple(found.value["activities"]) == held.value["activities"]  # as often as is wanted
+
+
+def test_a_file_that_is_not_held_tells_its_newest_instant(tmp_path):
+    instants = ["2026-11-21T09:00:01.5Z", "2026-11-21T11:30:00+02:00", "2026-11-21T09:00:02Z", "tomorrow", 5]
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(lines([{"id": "x", "recordedAt": instant} for instant in instants]))
+    checked = streamed(path)
+    assert checked.value is not None
+    found = checked.value["activities"]
+    assert isinstance(found, Streamed)
+    assert list(found.newest()) == [parse_instant("2026-11-21T09:30:00Z")]
+    assert [len(part) for part in found.parts] == [5]
+
+
+def test_pages_beside_a_file_that_is_not_held_are_counted_together(tmp_path):
+    (tmp_path / "events.ndjson").write_bytes(lines(EVENTS))
+    (tmp_path / "page.json").write_bytes(dumped(page(EVENTS, count=9)))
+    options = [f"activities={tmp_path / name}" for name in ("events.ndjson", "page.json")]
+    found = stream_records(options, KINDS, larger_than=0)
+    assert found.value is not None
+    assert found.value["activities"] == (*EVENTS, *EVENTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import jmespath
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jmespath.exceptions import JMESPathError
 
-from auditor import jmes, planner
+from auditor import config, jmes, planner
 from auditor.evaluator import Audit
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.query import Program
@@ -21,6 +22,7 @@ from auditor.model.resource import value_at
 from auditor.model.value import JSON, parse_json
 from auditor.model.verdict import Verdict
 from tests.support import examples
+from tests.test_cli import auditor, policy  # noqa: F401  # fixtures
 from tests.test_compiler import KINDS, program
 from tests.test_evaluator import WINDOW, event, without_pages
 from tests.test_planner_windows import NOW
@@ -233,3 +235,31 @@ def only(value: JSON, need: jmes.Need) -> JSON:
     if need.whole or not need.fields or not isinstance(value, dict):
         return value
     return {name: only(value[name], below) for name, below in need.fields.items() if name in value}
+
+
+def test_a_file_that_is_not_held_gives_the_same_verdicts(auditor, policy, tmp_path, monkeypatch):  # noqa: F811
+    path = tmp_path / "events.ndjson"
+    found = [{**event(number), "actors": {"client": {"id": "x"}}} for number in range(2_500)]
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in [*found, found[7]]), encoding="utf-8")
+    words = ("check", policy("none", where="id pr"), "--records", f"activities={path}", "--json")
+    held = json.loads(auditor(*words).out)
+    monkeypatch.setattr(config, "stream_records", partial(config.stream_records, larger_than=0))
+    streamed = json.loads(auditor(*words).out)
+    assert streamed["as_of"] == held["as_of"]
+    assert [end(report)["pages"] for report in (held, streamed)] == [1, 3]
+    assert [(end(report)["records"], end(report)["duplicates"]) for report in (held, streamed)] == [
+        (2_500, 1)
+    ] * 2
+    (one,), (other,) = held["verdicts"], streamed["verdicts"]
+    assert one["outcomes"][0]["exceptions"] == 2_500
+    assert {**one, "outcomes": [], "elapsed_s": 0} == {**other, "outcomes": [], "elapsed_s": 0}
+    assert numberless(one) == numberless(other)
+
+
+def end(report: Any) -> Any:
+    return report["asked"][0]["end"]
+
+
+def numberless(verdict: Any) -> list[Any]:
+    violations = [violation for outcome in verdict["outcomes"] for violation in outcome["violations"]]
+    return [{**violation, "page": ""} for violation in violations]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from auditor import __version__, config
 from auditor.app.clock import wall_clock
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from auditor.model.verdict import Privacy
     from auditor.reporter import JUnitFlavor
     from auditor.runs import Evidence
+
+    Given: TypeAlias = Mapping[str, tuple[JSON, ...] | config.Streamed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,7 @@ class Planned:
     project: Project
     program: Program
     plan: Plan
-    given: Mapping[str, tuple[JSON, ...]] | None = None
+    given: Given | None = None
 
 
 def valid(job: Job) -> Checked[config.Validated]:
@@ -212,7 +214,7 @@ def plan(
     selection = Selection(checks=job.checks, tags=job.tags, controls=job.controls, frameworks=job.frameworks)
     selected = selection.apply(prepared.value.program)
     problems = [*prepared.diagnostics, *selected.diagnostics]
-    given = config.read_records(list(job.records), project.catalogue) if job.records else None
+    given = config.stream_records(list(job.records), project.catalogue) if job.records else None
     if given is not None:
         problems += given.diagnostics
     as_of = _as_of(job, given.value if given else None, project.catalogue, now or wall_clock())
@@ -321,9 +323,7 @@ def instant_of(job: Job) -> Checked[datetime]:
         return Checked(None, (problem,))
 
 
-def _as_of(
-    job: Job, given: Mapping[str, tuple[JSON, ...]] | None, catalogue: Catalogue, now: datetime
-) -> Checked[datetime]:
+def _as_of(job: Job, given: Given | None, catalogue: Catalogue, now: datetime) -> Checked[datetime]:
     """Return the instant that windows count from: as told, just after the newest given record, or now."""
     if job.as_of is not None:
         return instant_of(job)
@@ -334,11 +334,14 @@ def _as_of(
     return Checked(newest + timedelta(milliseconds=1) if newest else now)
 
 
-def instants(given: Mapping[str, tuple[JSON, ...]], catalogue: Catalogue) -> Iterator[datetime]:
-    """Yield the instants of given records, at which buckets end."""
+def instants(given: Given, catalogue: Catalogue) -> Iterator[datetime]:
+    """Yield the instants of given records, at which buckets end: of those that are not held, the newest."""
     for name, records in given.items():
         kind = catalogue[name]
         path = kind.buckets.end if kind.buckets else kind.instant
+        if isinstance(records, config.Streamed):
+            yield from records.newest()
+            continue
         for record in records:
             with suppress(ValueError):  # the reader of the records says what is wrong with them
                 if path and isinstance(record.get(path), str):

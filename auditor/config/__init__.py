@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from auditor.config.memory import Validated, recall, remember
     from auditor.config.policy_tests import load_tests
     from auditor.config.project import load, load_frameworks, load_readable, located
-    from auditor.config.records import read_records
+    from auditor.config.records import Lines, Streamed, read_records, stream_records
     from auditor.config.request import PROJECT_FILE, WAIVERS_FILE, Request
     from auditor.config.waivers import waivers_of
 
 __all__ = [
     "PROJECT_FILE",
     "WAIVERS_FILE",
+    "Lines",
     "Request",
+    "Streamed",
     "Validated",
     "formatted",
     "load",
@@ -40,6 +42,7 @@ __all__ = [
     "shipped",
     "shipped_frameworks",
     "shipped_kinds",
+    "stream_records",
     "waivers_of",
     "with_waiver",
 ]
@@ -55,7 +58,10 @@ _HOMES = {
     "load_readable": "project",
     "load_tests": "policy_tests",
     "located": "project",
+    "Lines": "records",
+    "Streamed": "records",
     "read_records": "records",
+    "stream_records": "records",
     "read_text": "files",
     "recall": "memory",
     "remember": "memory",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
+from typing import Any, Final
 
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError
@@ -12,9 +14,12 @@ from auditor.model.plan import Plan, belongs
 from auditor.model.resource import Catalogue
 from auditor.model.value import JSON
 
+_AT_ONCE: Final = 1_000
+"""Records of what is read as it is needed that are held at a time."""
+
 
 async def given(
-    plan: Plan, catalogue: Catalogue, records: Mapping[str, tuple[JSON, ...]]
+    plan: Plan, catalogue: Catalogue, records: Mapping[str, Iterable[JSON]]
 ) -> AsyncGenerator[Page | QueryEnd]:
     """
     Answer every query of a plan from given records, by resource kind.
@@ -36,11 +41,20 @@ async def given(
             yield QueryEnd(query=query.id, failure=failure, assurance=None)
             continue
         ledger = Ledger(query, kind, given=True)
+        pages = 0
         problem: Failure | None = None
         remarks: tuple[str, ...] = ()
         try:
-            yield Page(query=query.id, number=1, records=ledger.take(list(records[kind.kind]), Part()))
+            for pages, batch in enumerate(_batches(records[kind.kind]), start=1):
+                yield Page(query=query.id, number=pages, records=ledger.take(batch, Part()))
             _, remarks = ledger.close()
+        except (OSError, ValueError) as error:
+            problem = Failure(
+                code="records.unreadable",
+                reason=f"The records can not be read: {error}.",
+                help="Leave the file alone while it is read.",
+            )
+            failed.add(kind.kind)
         except FetchError as error:
             problem = error.failure
             if problem.code == "evidence.drift":
@@ -53,7 +67,7 @@ async def given(
             query=query.id,
             failure=problem,
             assurance=None if problem else "given",
-            pages=1,
+            pages=pages,
             records=ledger.records,
             duplicates=ledger.duplicates,
             first=ledger.first,
@@ -63,8 +77,22 @@ async def given(
     for probe in plan.probes:
         kind = catalogue[probe.resource]
         if kind.kind in records and kind.kind not in failed:
-            distinct = Ledger(probe, kind, given=True).take(list(records[kind.kind]), Part())
+            ledger = Ledger(probe, kind, given=True)
             # Of a tenant one request can only look at a part of a long window; here all of it is at hand.
             asked = [query for query in plan.queries if query.resource == probe.resource]
-            held = sum(any(belongs(record, query, kind) for query in asked) for record in distinct)
+            held = sum(
+                any(belongs(record, query, kind) for query in asked)
+                for batch in _batches(records[kind.kind])
+                for record in ledger.take(batch, Part())
+            )
             yield QueryEnd(query=probe.id, failure=None, assurance="given", records=held)
+
+
+def _batches(records: Iterable[JSON]) -> Iterator[list[dict[str, Any]]]:
+    """Yield records in parts: all at once if they are in memory anyway."""
+    if isinstance(records, tuple | list):
+        yield list(records)
+        return
+    waiting = iter(records)
+    while batch := list(islice(waiting, _AT_ONCE)):
+        yield batch
