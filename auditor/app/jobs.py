@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from auditor import __version__, config
 from auditor.app.clock import wall_clock
 from auditor.model.diagnostic import Checked, Diagnostic, Level
-from auditor.model.instant import Window, parse_instant
+from auditor.model.instant import CalendarError, Window, parse_instant
 from auditor.model.secret import Concealed
 from auditor.model.value import JSON, parse_json
 
@@ -227,15 +227,18 @@ def plan(
     from auditor import planner
 
     counts = (*job.counts, *(counted.value or ()))
-    made = planner.plan(
-        program,
-        project.catalogue,
-        as_of=as_of.value,
-        tool_version=__version__,
-        merge=job.merge,
-        given=given is not None,
-        counts=counts,
-    )
+    try:
+        made = planner.plan(
+            program,
+            project.catalogue,
+            as_of=as_of.value,
+            tool_version=__version__,
+            merge=job.merge,
+            given=given is not None,
+            counts=counts,
+        )
+    except CalendarError as error:
+        return Checked(None, (*problems, _bad_instant(error)))
     made = replace(made, inputs=_inputs(job, project, counts))
     planned = Planned(project=project, program=program, plan=made, given=given.value if given else None)
     return Checked(planned, tuple(problems))
@@ -313,14 +316,17 @@ def instant_of(job: Job) -> Checked[datetime]:
     try:
         return Checked(parse_instant(job.as_of))
     except ValueError as error:
-        problem = Diagnostic(
-            code="option.bad-instant",
-            summary="Bad instant",
-            detail=f"{error}.",
-            help="Write it as 2026-11-21T09:00:00Z.",
-            subject="--as-of",
-        )
-        return Checked(None, (problem,))
+        return Checked(None, (_bad_instant(error),))
+
+
+def _bad_instant(error: ValueError) -> Diagnostic:
+    return Diagnostic(
+        code="option.bad-instant",
+        summary="Bad instant",
+        detail=f"{error}.",
+        help="Write it as 2026-11-21T09:00:00Z.",
+        subject="--as-of",
+    )
 
 
 def _as_of(job: Job, given: Given | None, catalogue: Catalogue, now: datetime) -> Checked[datetime]:

@@ -27,6 +27,10 @@ _INSTANT = re.compile(
 )
 
 
+class CalendarError(ValueError):
+    """A window leads to a year before the first or after the last that a date can have."""
+
+
 @lru_cache(maxsize=65_536)
 def parse_instant(text: str) -> datetime:
     """
@@ -114,7 +118,9 @@ class Duration:
             day = min(instant.day, monthrange(year, month + 1)[1])
             return instant.replace(year=year, month=month + 1, day=day)
         except (OverflowError, ValueError) as error:
-            raise ValueError(f"{self} from {format_instant(instant)} leaves the calendar: {error}") from None
+            raise CalendarError(
+                f"{self} from {format_instant(instant)} leaves the calendar: {error}"
+            ) from None
 
     def __str__(self) -> str:
         if self.months:
