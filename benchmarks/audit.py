@@ -21,15 +21,16 @@ from benchmarks.measure import ratio, spent
 
 NUMBERS = (1, 50, 200)
 ROOT = Path(__file__).parent.parent
+OURS = {"limit", "walk", "search", "judge", "auditor", "pages", "command"}
+"""Engines that run where this program is installed; all others are peers."""
+
 PEERS = ROOT / ".venv-bench" / "bin" / "python"
 """Where other engines are installed (`make bench`), so that none of them touches this program's own packages."""
 
-OURS = {
+QUICK = {"judge": "auditor, judging alone", "duckdb": "DuckDB, typed SQL, two threads"}
+SLOW = {
     "auditor": "auditor, as a function",
     "command": "auditor check, as a process",
-}
-QUICK = {"duckdb": "DuckDB, typed SQL, two threads"}
-SLOW = {
     "sigma": "pySigma and SQLite in memory",
     "jmespath": "jmespath on the whole list",
     "custodian": "Cloud Custodian's value filters",
@@ -58,15 +59,15 @@ def run(*, full: bool) -> None:
     installed = PEERS.exists()
     if not installed:
         print("Other engines are not installed, and skipped (make bench installs them).")
-    found = _compared(many, {**OURS, **(QUICK if installed else {})})
-    if installed:
-        _compared(few, SLOW)
+    found = _compared(many, QUICK, installed=installed)
+    _compared(few, SLOW, installed=installed)
     _one_more(found, many)
-    _pages(many)
-    _memory(many, Corpus(10_000 if full else 2_000))
+    _pages(Corpus(20_000))
+    _memory(Corpus(20_000), Corpus(2_000))
 
 
-def _compared(corpus: Corpus, engines: Mapping[str, str]) -> dict[int, dict[str, Taken]]:
+def _compared(corpus: Corpus, named: Mapping[str, str], *, installed: bool) -> dict[int, dict[str, Taken]]:
+    engines = {name: title for name, title in named.items() if installed or name in OURS}
     print(f"\n{corpus.events:,} events, {corpus.lines.stat().st_size / 1e6:,.0f} MB")
     print(
         f"{'x L, wall and CPU':34}",
@@ -113,7 +114,7 @@ def _run_once(name: str, corpus: Corpus, folder: Path, taken: Taken) -> None:
         verdicts = json.loads(report.read_bytes())["verdicts"]
         seconds, cpu_s, counts = found.seconds, found.cpu_s, [each["exceptions"] for each in verdicts]
     else:
-        python = str(PEERS) if name in QUICK or name in SLOW else sys.executable
+        python = sys.executable if name in OURS else str(PEERS)
         engine = [python, "-m", "benchmarks.engines", name, str(corpus.folder), str(folder / "checks.json")]
         found = spent(engine)
         told = json.loads(found.output.splitlines()[-1])
@@ -129,7 +130,7 @@ def _one_more(found: Mapping[int, Mapping[str, Taken]], corpus: Corpus) -> None:
     lower, upper = NUMBERS[1], NUMBERS[2]
     ours_ns = [
         (more - less) / (upper - lower) / corpus.events * 1e9
-        for less, more in zip(found[lower]["auditor"].cpu_s, found[upper]["auditor"].cpu_s, strict=True)
+        for less, more in zip(found[lower]["judge"].cpu_s, found[upper]["judge"].cpu_s, strict=True)
     ]
     searches = _taken(Corpus(2_000), upper, ["search"], 5)["search"]
     theirs_ns = statistics.median(searches.cpu_s) / (upper - lower) / 2_000 * 1e9

@@ -63,6 +63,36 @@ def walk(folder: Path, _: Sequence[Check]) -> Prepared:
     return run
 
 
+def judge(folder: Path, given: Sequence[Check]) -> Prepared:
+    """Judge lines alone, with policies compiled and planned before, and without an account of what is all there."""
+    from auditor import app
+    from auditor.evaluator import Audit
+    from auditor.model.evidence import QueryEnd
+
+    project = Path(tempfile.mkdtemp(prefix="auditor-bench-"))
+    checks.project(given, project)
+    (project / "none.json").write_text("[]", encoding="utf-8")
+    planned = app.plan(
+        app.Job(folder=project, environ={}, records=[f"activities={project / 'none.json'}"])
+    ).value
+    if planned is None:
+        raise SystemExit("The checks can not be planned.")
+    ends = [QueryEnd(query=query.id, failure=None, assurance="given") for query in planned.plan.queries]
+
+    def run() -> Counts:
+        running = Audit(planned.program, planned.plan, planned.project.catalogue)
+        one_pass = running.one_pass([end.query for end in ends])
+        with lines_of(folder).open("rb") as lines:
+            while block := lines.read(_BLOCK_BYTES):
+                one_pass.judge(one_pass.decode(block + lines.readline()))
+        return [verdict.exceptions for verdict in running.finish(ends)]
+
+    return run
+
+
+_BLOCK_BYTES = 1 << 20
+
+
 def auditor(folder: Path, given: Sequence[Check]) -> Prepared:
     """Do what `auditor check --records` does with lines, reading policies, planning and reporting included."""
     return _ours([lines_of(folder)], given)
@@ -428,6 +458,7 @@ def _rego_set(values: Sequence[str]) -> str:
 
 ENGINES: Final[Mapping[str, Callable[[Path, Sequence[Check]], Prepared]]] = {
     "limit": limit,
+    "judge": judge,
     "auditor": auditor,
     "walk": walk,
     "pages": pages,

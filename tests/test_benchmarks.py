@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -49,8 +50,12 @@ def thousand_events(tmp_path, monkeypatch):
 
 def test_policies_and_plain_jmespath_count_the_same_for_every_generated_check(thousand_events):
     given = checks.make(30, thousand_events)
-    counts = engines.jmespath(thousand_events.folder, given)()
+    events = [json.loads(line) for line in thousand_events.lines.read_bytes().splitlines()]
+    counts = [sum(checks.breaks(event, check) for event in events) for check in given]
     assert sum(counts) > 0
+    assert max(counts) <= 2
+    assert engines.jmespath(thousand_events.folder, given)() == counts
+    assert engines.judge(thousand_events.folder, given)() == counts
     assert engines.auditor(thousand_events.folder, given)() == counts
     assert engines.pages(thousand_events.folder, given)() == counts
 
