@@ -70,10 +70,16 @@ def project(tmp_path: Path, auditor: Callable[..., Ran], monkeypatch: pytest.Mon
 
 
 @contextmanager
-def tenant(monkeypatch: pytest.MonkeyPatch, *faults: str, **settings: Any) -> Iterator[Running]:
+def tenant(
+    monkeypatch: pytest.MonkeyPatch, *faults: str, events: int = 300, **settings: Any
+) -> Iterator[Running]:
     """A simulated tenant on a loopback port, to which the environment variables lead."""
     clock = lambda: datetime.now(UTC)  # noqa: E731, TID251  # the tenant lives now
-    world = World.generate(seed=1, events=300, now=clock())
+    world = (
+        World.generate(seed=1, events=events, now=clock())
+        if events
+        else World.from_records([], now=clock(), environment_id="abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6")
+    )
     configured = Settings(faults=tuple(Fault.parse(fault) for fault in faults), **settings)
     with serve(create_app(world, shipped_kinds(), configured, clock)) as running:
         monkeypatch.setenv("PINGONE_API_URL", running.api_url)

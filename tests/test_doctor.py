@@ -52,7 +52,7 @@ def test_the_doctor_says_what_is_wrong_and_what_to_do(
 ):
     (tmp_path / "policy.yaml").write_text(POLICY)
     monkeypatch.chdir(tmp_path)
-    settings = {"roles": tuple(case.get("roles", LEAST)), "client_secret": CANARY}
+    settings: dict[str, Any] = {"roles": tuple(case.get("roles", LEAST)), "client_secret": CANARY}
     with tenant(monkeypatch, *case.get("faults", ()), **settings), stamina.set_testing(True, attempts=2):
         for name, value in case.get("environ", {}).items():
             monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)

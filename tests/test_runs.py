@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -249,6 +250,48 @@ def test_an_interrupted_run_says_so_and_goes_on(auditor: Run, tmp_path, monkeypa
         partial = json.loads((tmp_path / "partial.json").read_text("utf-8"))
         assert "evidence.interrupted" in {verdict["code"] for verdict in partial["verdicts"]}
         assert auditor("resume", run.name, "--rate", "activities=0").code == 2
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_run_that_was_interrupted_before_its_probe_proves_nothing_and_goes_on(
+    auditor: Run, tmp_path, monkeypatch
+):
+    """Whether the log is silent was still to be asked: that nothing was found is no pass, then or later."""
+    nothing = POLICY[: POLICY.index("  counts:")].replace('ew "DELETED"', 'eq "ENVIRONMENT.DELETED"')
+    (tmp_path / "policy.yaml").write_text(nothing, "utf-8")
+    sent = Session.send
+
+    async def interrupting(self: Session, request: Any, **more: Any) -> Any:
+        if "limit=1&" in f"{request.url}&":
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(1)
+        return await sent(self, request, **more)
+
+    with tenant(monkeypatch, events=0):
+        with monkeypatch.context() as patched:
+            patched.setattr(Session, "send", interrupting)
+            ran = auditor(*words("--json"))
+        gone_on = auditor("resume", "--json")
+    for told, reason in ((ran, "interrupted"), (gone_on, "not a single record")):
+        verdicts = json.loads(told.out)["verdicts"]
+        assert {verdict["code"] for verdict in verdicts} == {"evidence.silent"}
+        assert all(reason in verdict["reason"] for verdict in verdicts)
+    assert (ran.code, gone_on.code) == (130, 1)
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize("name", ["journal.ndjson", "plan.json", "program.json", "run.json"])
+def test_a_run_that_was_changed_after_it_ended_does_not_go_on(name: str, auditor: Run, tmp_path, monkeypatch):
+    with tenant(monkeypatch, "small-pages=50") as running:
+        auditor(*words("--max-requests", "2"))
+        path = folder(tmp_path) / name
+        path.write_bytes(path.read_bytes().replace(b"policy", b"police") + b"\n")
+        running.requests.clear()
+        ran = auditor("resume")
+        assert not running.requests
+    assert ran.code == 1
+    assert "run.changed" in ran.out
+    assert f"{name}: changed" in ran.out
 
 
 @pytest.mark.usefixtures("policy")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -17,16 +17,20 @@ from auditor.app.documents import data_folder
 from auditor.app.jobs import Job, Planned, Simulation
 from auditor.app.saved import SavedPlan, read_plan
 from auditor.model.diagnostic import Checked, Diagnostic
+from auditor.model.evidence import due_probes
 from auditor.model.instant import parse_instant
 from auditor.model.plan import Plan
 from auditor.model.query import CompiledCheck
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value
 from auditor.model.verdict import Report
-from auditor.runs import GivenFile, RunFolder, RunRecord
+from auditor.runs import Difference, GivenFile, RunFolder, RunRecord
 
 LATEST: Final = "latest"
 """What the latest run is called."""
+
+_SHOWN: Final = 5
+"""Differences that are told one by one."""
 
 PLAN, PROGRAM, REPORT, GIVEN = "plan.json", "program.json", "report.json", "given.json"
 
@@ -122,11 +126,15 @@ def resumed(job: Job) -> Checked[Resumed]:
     if found.value is None:
         return Checked(None, found.diagnostics)
     folder = found.value
+    if _is_finished(folder):
+        return Checked(None, (_finished(folder.record.run_id),))
+    # A page that was damaged is asked for again; for what was asked, there is nothing but the journal's word.
+    differences = runs.verify(folder.path) if folder.is_sealed else ()
+    if spoilt := [one for one in differences if one.what != "added" and not one.file.startswith("pages/")]:
+        return Checked(None, (changed(folder, spoilt),))
     saved = read_plan(folder.path / PLAN, f"{folder.record.run_id}/{PLAN}")
     if saved.value is None:
         return Checked(None, saved.diagnostics)
-    if _is_finished(folder, saved.value):
-        return Checked(None, (_finished(folder.record.run_id),))
     simulation: Any = folder.record.inputs.get("simulation")
     as_of: Any = folder.record.inputs.get("as_of")
     return Checked(
@@ -143,19 +151,24 @@ def _unfinished(job: Job) -> Checked[RunFolder]:
     """Return the latest run that did not come to a good end."""
     for path in reversed(runs.find_runs(runs_folder(job))):
         found = RunFolder.open(path)
-        saved = read_plan(path / PLAN, PLAN)
-        if found.value is not None and saved.value is not None and not _is_finished(found.value, saved.value):
+        if found.value is not None and (path / PLAN).is_file() and not _is_finished(found.value):
             return found
     return Checked(None, (_none(job, "that could go on"),))
 
 
-def _is_finished(folder: RunFolder, saved: SavedPlan) -> bool:
+def _is_finished(folder: RunFolder) -> bool:
     """Tell whether a run has read everything that it planned to; of given records nothing is ever missing."""
     if folder.record.inputs.get("records"):
         return True
-    ends = folder.archive(sealed=True).ends
-    queries = (query["id"] for query in saved.document["queries"])
-    return folder.is_sealed and all(query in ends and ends[query].complete for query in queries)
+    if not folder.is_sealed:
+        return False
+    try:
+        ends = folder.archive(sealed=True).ends
+        plan = folder.load(PROGRAM, Judged).plan
+    except (OSError, ValueError):
+        return False
+    asked = (*plan.queries, *due_probes(plan, ends))
+    return all(query.id in ends and ends[query.id].complete for query in asked)
 
 
 def _finished(run: str) -> Diagnostic:
@@ -221,6 +234,18 @@ def not_writable(job: Job, error: OSError) -> Diagnostic:
         detail=f"What a run leaves can not be written to {runs_folder(job)}: {error.strerror or error}.",
         help="Set AUDITOR_DATA_DIR to a folder that can be written to and has room.",
         subject=str(runs_folder(job)),
+    )
+
+
+def changed(folder: RunFolder, differences: Sequence[Difference]) -> Diagnostic:
+    """Return the mistake of relying on a run that is not as it was left."""
+    run, told = folder.record.run_id, "; ".join(map(str, differences[:_SHOWN]))
+    return Diagnostic(
+        code="run.changed",
+        summary="Evidence was changed",
+        detail=f"The run {run} is not as it was left: {told}.",
+        help=f"See all of it: auditor verify {run}",
+        subject=run,
     )
 
 

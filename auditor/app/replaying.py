@@ -10,11 +10,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from auditor import __version__, config, fetcher, runs
 from auditor.app.documents import targets, write_reports
-from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, find_run
+from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, changed, find_run
 from auditor.app.explaining import fields_of_check
 from auditor.app.frameworks import framework_of, with_views
 from auditor.app.gate import gate_of
@@ -30,9 +29,6 @@ from auditor.model.resource import Catalogue
 from auditor.model.value import JSON
 from auditor.model.verdict import Report, Status, Verdict
 from auditor.runs import GivenFile, RunFolder
-
-_SHOWN: Final = 5
-"""Differences that are told one by one."""
 
 
 def replay(job: Job, run: str) -> Checked[Report]:
@@ -128,12 +124,8 @@ def sealed_run(job: Job, run: str) -> Checked[RunFolder]:
             f"Go on with it: auditor resume {folder.record.run_id}",
         )
         return Checked(None, (problem,))
-    changed = runs.verify(folder.path)
-    if changed:
-        told = "; ".join(map(str, changed[:_SHOWN]))
-        detail = f"The run {folder.record.run_id} is not as it was left: {told}."
-        help = f"See all of it: auditor verify {folder.record.run_id}"
-        return Checked(None, (_problem(folder, "run.changed", "Evidence was changed", detail, help),))
+    if differences := runs.verify(folder.path):
+        return Checked(None, (changed(folder, differences),))
     return Checked(folder)
 
 

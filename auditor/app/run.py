@@ -23,7 +23,7 @@ from auditor.app.simulation import Tenant, make_world, port_taken, tenant
 from auditor.app.watch import Event
 from auditor.evaluator import Audit
 from auditor.model.diagnostic import Checked, Diagnostic, Level
-from auditor.model.evidence import Failure, Page, QueryEnd
+from auditor.model.evidence import Failure, Page, QueryEnd, due_probes
 from auditor.model.instant import Duration
 from auditor.model.plan import PlannedQuery
 from auditor.model.project import Project
@@ -225,9 +225,12 @@ class _Run:
 
     def _verdicts(self, audit: Audit) -> tuple[Verdict, ...]:
         assert self.planned is not None  # noqa: S101  # its only caller has looked
-        for query in self.planned.plan.queries:
-            # Only one that was interrupted has no end.
+        made = self.planned.plan
+        # Only what was interrupted has no end, be it the probe that tells an empty answer from a silent log.
+        for query in made.queries:
             self.ends.setdefault(query.id, _interrupted(query, self.run_id))
+        for probe in due_probes(made, self.ends):
+            self.ends.setdefault(probe.id, _interrupted(probe, self.run_id))
         verdicts = audit.finish(self.ends.values())
         self.waivers = audit.uses(verdicts)
         return tuple(_located(verdict, self.planned.project) for verdict in verdicts)

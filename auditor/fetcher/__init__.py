@@ -18,7 +18,7 @@ from auditor.fetcher.session import Session
 from auditor.fetcher.settings import Settings
 from auditor.fetcher.slicing import Places
 from auditor.model.environment import Environment
-from auditor.model.evidence import Page, QueryEnd
+from auditor.model.evidence import Page, QueryEnd, due_probes
 from auditor.model.plan import Plan, PlannedQuery
 from auditor.model.resource import Catalogue
 
@@ -114,15 +114,10 @@ class _Reader:
         """Read the queries, and then the probes that these gave reason for."""
         async with asyncio.TaskGroup() as group:
             reading = [group.create_task(self._read(query)) for query in self.plan.queries]
-        not_empty = {
-            (query.environment, query.resource)
-            for query, task in zip(self.plan.queries, reading, strict=True)
-            if not task.result().complete or task.result().records
-        }
+        ends = {task.result().query: task.result() for task in reading}
         async with asyncio.TaskGroup() as group:
-            for probe in self.plan.probes:
-                if (probe.environment, probe.resource) not in not_empty:
-                    group.create_task(self._probe(probe))
+            for probe in due_probes(self.plan, ends):
+                group.create_task(self._probe(probe))
 
     async def _read(self, query: PlannedQuery) -> QueryEnd:
         return await self._ended(await self._reading(query).read())

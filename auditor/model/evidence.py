@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from auditor.model.instant import Window
+from auditor.model.plan import Plan, PlannedQuery
 from auditor.model.value import JSON
 
 Assurance = Literal["counted", "end of links", "whole buckets", "given"]
@@ -72,3 +74,18 @@ class QueryEnd:
     def complete(self) -> bool:
         """Whether the answer is known to be all of it."""
         return self.failure is None
+
+
+def due_probes(plan: Plan, ends: Mapping[str, QueryEnd]) -> tuple[PlannedQuery, ...]:
+    """
+    Return the probes of a plan whose queries were all read completely, and found nothing.
+
+    As long as such a probe has no end, an empty answer can not be told from a silent log, and proves nothing.
+    """
+    empty = {query.id for query in plan.queries if _is_empty(ends.get(query.id))}
+    others = {(query.environment, query.resource) for query in plan.queries if query.id not in empty}
+    return tuple(probe for probe in plan.probes if (probe.environment, probe.resource) not in others)
+
+
+def _is_empty(end: QueryEnd | None) -> bool:
+    return end is not None and end.complete and not end.records

@@ -114,7 +114,7 @@ class RunFolder:
     @property
     def is_sealed(self) -> bool:
         """Whether the run came to its end, be it a bad one."""
-        return (self.path / MANIFEST).exists()
+        return (self.path / MANIFEST).exists() and (self.path / ROOT).exists()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
