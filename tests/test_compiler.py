@@ -182,7 +182,7 @@ def test_a_project_can_change_severities_and_exclude_checks():
     )
     a, b = program(packs=(pack,)).checks
     assert (a.severity, a.expectations[0].severity, a.excluded) == ("low", "low", None)
-    assert (b.severity, b.excluded) == ("medium", "not used, TICKET-1")
+    assert (b.severity, b.excluded) == ("medium", "Excluded by the project: not used, TICKET-1")
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ def test_a_replay_judges_days_by_those_of_the_run(
     waive(project, -5, 0)
     assert check(auditor, *SLIGHT).code == 0
     later = datetime.now(UTC) + timedelta(days=400)  # noqa: TID251  # long after the waiver has expired
-    for module in ("run", "replaying", "simulation", "jobs"):
+    for module in ("run", "simulation", "jobs"):
         monkeypatch.setattr(f"auditor.app.{module}.wall_clock", lambda: later)
     ran = auditor("replay", "--json", "--strict-waivers")
     report = json.loads(ran.out)

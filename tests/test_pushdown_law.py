@@ -491,4 +491,7 @@ def values_of(event: JSON) -> dict[str, str]:
 def told(verdict: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a verdict says, without how its records were asked for."""
     left_out = {"elapsed_s", "queries", "examined", "caveats"}
+    for outcome in verdict["outcomes"]:
+        for violation in outcome["violations"]:
+            violation["page"] = ""
     return {name: value for name, value in verdict.items() if name not in left_out}
