@@ -19,7 +19,7 @@ import zstandard
 from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.value import JSON
 from auditor.model.verdict import Violation
-from auditor.runs.archive import PAGES, Archive
+from auditor.runs.archive import JOURNAL, PAGES, Archive
 from auditor.runs.files import PRIVATE, write_whole
 from auditor.runs.values import dump, load
 
@@ -226,6 +226,8 @@ class RunFolder:
         for name in sorted(content_of(self.path)):
             content_path = self.path / name
             with content_path.open("rb") as stream:
+                if name in (JOURNAL, VIOLATIONS):  # everything else was, when it was written
+                    os.fsync(stream.fileno())
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             files[name] = {"bytes": content_path.stat().st_size, "sha256": digest}
         manifest = {"format_version": FORMAT_VERSION, "run_id": self.record.run_id, "files": files}
