@@ -232,24 +232,57 @@ def test_where_the_server_forgot_the_place_the_part_is_read_from_its_beginning(
 
 
 @pytest.mark.usefixtures("policy")
-def test_an_interrupted_run_says_so_and_goes_on(auditor: Run, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "on_ctrl_c"),
+    [
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGTERM, signal.default_int_handler),
+        (signal.SIGTERM, signal.SIG_IGN),
+    ],
+    ids=["ctrl-c", "a job is cancelled", "a job is cancelled in the background of a shell"],
+)
+def test_an_interrupted_run_says_so_and_goes_on(
+    number: int, on_ctrl_c: Any, auditor: Run, tmp_path, monkeypatch
+):
     sent = Session.send
 
     async def interrupting(self: Session, request: Any, **more: Any) -> Any:
         if "cursor" in request.url:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return await sent(self, request, **more)
 
     with tenant(monkeypatch, "small-pages=50"):
-        with monkeypatch.context() as patched:
-            patched.setattr(Session, "send", interrupting)
-            ran = auditor(*words("--report", "json=partial.json"))
+        before = signal.signal(signal.SIGINT, on_ctrl_c)
+        try:
+            with monkeypatch.context() as patched:
+                patched.setattr(Session, "send", interrupting)
+                ran = auditor(*words("--report", "json=partial.json"))
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert ran.code == 130
         run = folder(tmp_path)
-        assert f"interrupted; go on with: auditor resume {run.name}" in ran.err
+        assert f"interrupted. Go on with it: auditor resume {run.name}" in ran.err
         partial = json.loads((tmp_path / "partial.json").read_text("utf-8"))
         assert "evidence.interrupted" in {verdict["code"] for verdict in partial["verdicts"]}
         assert auditor("resume", run.name, "--rate", "activities=0").code == 2
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize(("place", "help"), [("plan", "auditor check"), ("finish", "auditor resume")])
+def test_whenever_a_run_is_interrupted_its_reports_say_so(
+    place: str, help: str, auditor: Run, tmp_path, monkeypatch
+):
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"auditor.app.run.{place}", interrupted)
+        ran = auditor(*words("--simulate"))
+    assert ran.code == 130
+    assert help in ran.err
+    xml = (tmp_path / ".auditor" / "latest" / "junit.xml").read_text("utf-8")
+    assert "evidence.interrupted" in xml
+    assert 'errors="0"' not in xml
 
 
 @pytest.mark.usefixtures("policy")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import ExitStack, aclosing
+import signal
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from auditor import __version__, config, fetcher, scim
@@ -45,13 +48,17 @@ def check(job: Job, on_event: Callable[[Event], None] = lambda _: None) -> Repor
     Do the main job: plan, read, evaluate, and write the reports that are asked for.
 
     Result: the report, whatever happened; mistakes and failures are in it, and so is the exit code. The JUnit
-    document is written in any case, to the data folder and wherever the job says.
+    document is written in any case, to the data folder and wherever the job says. SIGTERM, with which jobs of a
+    CI system are cancelled, ends a run like Ctrl-C.
     """
     started = wall_clock()
     run = _Run(job=job, started=started, run_id=new_run_id(started))
     paths = targets(job)
     try:
-        report = run.report(paths.diagnostics, on_event)
+        with _terminable(run):
+            report = run.report(paths.diagnostics, on_event)
+    except KeyboardInterrupt:
+        report = run.broken_off()
     except Exception as error:
         broken = run.concluded((), (_bug(error),))
         write_reports(broken, paths.value or (), job)
@@ -62,6 +69,19 @@ def check(job: Job, on_event: Callable[[Event], None] = lambda _: None) -> Repor
     report = replace(report, problems=(*report.problems, *problems))
     code, reason = gate_of(job).conclude(report.verdicts, report.problems, report.waivers)
     return replace(report, exit_code=code, exit_reason=reason)
+
+
+@contextmanager
+def _terminable(run: _Run) -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does; only the main thread may be told of signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, run.interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _bug(error: Exception) -> Diagnostic:
@@ -85,6 +105,7 @@ class _Run:
     folder: RunFolder | None = None
     digests: Digests | None = None
     ends: dict[str, QueryEnd] = field(default_factory=dict)
+    reading: asyncio.Task[None] | None = None
     interrupted: bool = False
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
     day: date | None = None
@@ -133,6 +154,33 @@ class _Run:
             on_event(self.planned.plan)
             verdicts = self._judged(settings, on_event)
             return self._finished(self.concluded(verdicts, problems), key.value)
+
+    def interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        """
+        End the run before its time: what is being read is let go in order.
+
+        Raises:
+            KeyboardInterrupt: nothing is being read.
+        """
+        if self.reading is None:
+            raise KeyboardInterrupt
+        self.reading.get_loop().call_soon_threadsafe(self.reading.cancel)
+
+    def broken_off(self) -> Report:
+        """Return the report of a run that was interrupted while nothing was read, so that there are no verdicts."""
+        self.interrupted = True
+        problem = Diagnostic(
+            code="evidence.interrupted",
+            summary="Interrupted",
+            detail="The run was interrupted, and judged nothing.",
+            help=self._onward,
+        )
+        return self.concluded((), (problem,))
+
+    @property
+    def _onward(self) -> str:
+        """What to do after an interruption."""
+        return f"Go on with it: auditor resume {self.run_id}" if self.folder else "Start again: auditor check"
 
     def _learn(self) -> tuple[Diagnostic, ...]:
         """Take in what is known of an earlier run, where only what is new is to count; return what is wrong with it."""
@@ -219,8 +267,10 @@ class _Run:
             )
             try:
                 asyncio.run(self._read(audit, settings, on_event))
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, asyncio.CancelledError):
                 self.interrupted = True
+            finally:
+                self.reading = None
             return self._verdicts(audit)
 
     def _verdicts(self, audit: Audit) -> tuple[Verdict, ...]:
@@ -228,9 +278,9 @@ class _Run:
         made = self.planned.plan
         # Only what was interrupted has no end, be it the probe that tells an empty answer from a silent log.
         for query in made.queries:
-            self.ends.setdefault(query.id, _interrupted(query, self.run_id))
+            self.ends.setdefault(query.id, _interrupted(query, self._onward))
         for probe in due_probes(made, self.ends):
-            self.ends.setdefault(probe.id, _interrupted(probe, self.run_id))
+            self.ends.setdefault(probe.id, _interrupted(probe, self._onward))
         verdicts = audit.finish(self.ends.values())
         self.waivers = audit.uses(verdicts)
         return tuple(_located(verdict, self.planned.project) for verdict in verdicts)
@@ -255,6 +305,7 @@ class _Run:
         settings: fetcher.Settings,
         on_event: Callable[[Event], None],
     ) -> None:
+        self.reading = asyncio.current_task()
         async with aclosing(self._events(settings)) as events:
             async for event in events:
                 if isinstance(event, Page):
@@ -274,7 +325,7 @@ class _Run:
     def concluded(self, verdicts: tuple[Verdict, ...], problems: tuple[Diagnostic, ...]) -> Report:
         code, reason = gate_of(self.job).conclude(verdicts, problems, self.waivers)
         if self.interrupted:
-            code, reason = INTERRUPTED, f"interrupted; go on with: auditor resume {self.run_id}"
+            code, reason = INTERRUPTED, f"interrupted. {self._onward}"
         made = self.planned.plan if self.planned else None
         report = Report(
             tool_version=__version__,
@@ -319,13 +370,13 @@ class _Run:
         return provenance(folder, environ, project.sources, asked)
 
 
-def _interrupted(query: PlannedQuery, run_id: str) -> QueryEnd:
+def _interrupted(query: PlannedQuery, help: str) -> QueryEnd:
     return QueryEnd(
         query=query.id,
         failure=Failure(
             code="evidence.interrupted",
             reason="The run was interrupted before everything was read.",
-            help=f"Go on with it: auditor resume {run_id}",
+            help=help,
         ),
         assurance=None,
     )
