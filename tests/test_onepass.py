@@ -16,6 +16,7 @@ from jmespath.exceptions import JMESPathError
 
 from auditor import config, jmes, planner
 from auditor.evaluator import Audit
+from auditor.evaluator.violations import Received
 from auditor.model.evidence import Page, QueryEnd
 from auditor.model.query import Program
 from auditor.model.resource import value_at
@@ -141,12 +142,27 @@ def in_one_pass(
     return running.finish(ends(plan))
 
 
-def in_pages(compiled: Program, found: Sequence[JSON]) -> tuple[Verdict, ...]:
-    """Judge decoded records, each query by itself."""
+def in_pages(compiled: Program, found: Sequence[JSON], sizes: Sequence[int]) -> tuple[Verdict, ...]:
+    """Judge decoded records in pages of some sizes."""
+    plan = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test")
+    running = Audit(compiled, plan, KINDS)
+    for query in plan.queries:
+        rest, number = list(found), 0
+        while rest:
+            size = sizes[number % len(sizes)]
+            part, rest, number = rest[:size], rest[size:], number + 1
+            running.add(Page(query=query.id, number=number, records=tuple(part)))
+    return running.finish(ends(plan))
+
+
+def one_by_one(compiled: Program, found: Sequence[JSON]) -> tuple[Verdict, ...]:
+    """Judge decoded records, each by every check by itself."""
     plan = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test", merge=False)
     running = Audit(compiled, plan, KINDS)
     for query in plan.queries:
-        running.add(Page(query=query.id, number=1, records=tuple(found)))
+        for population in running._uses[query.id]:
+            for record in found:
+                population.add(record, Received(1, record))
     return running.finish(ends(plan))
 
 
@@ -179,7 +195,8 @@ def test_one_pass_over_bytes_is_each_check_by_itself(given_checks, given_records
     lines = written(found, random)
     decoded = [parse_json(line) for line in lines]
     verdicts = in_one_pass(compiled, lines, sizes, blocks=blocks)
-    assert shown(verdicts) == shown(in_pages(compiled, decoded))
+    assert shown(verdicts) == shown(one_by_one(compiled, decoded))
+    assert shown(in_pages(compiled, decoded, sizes)) == shown(verdicts)
     for check, verdict in zip(given_checks, verdicts, strict=True):
         with suppress(JMESPathError):  # a filter of SCIM is no error of a value of another type
             plain(check, decoded, verdict)

@@ -33,7 +33,7 @@ from auditor.evaluator.onepass import OnePass, Rows
 from auditor.evaluator.populations import Population
 from auditor.evaluator.privacy import Personal, Redaction
 from auditor.evaluator.reducers import Every, Finding, Items, List, Reducer, Undecided
-from auditor.evaluator.violations import Hook, Received, Subject, Violations, number
+from auditor.evaluator.violations import Hook, Subject, Violations, number
 from auditor.evaluator.waivers import Waiving
 from auditor.jmes.tree import Literal
 from auditor.model.evidence import Page, QueryEnd
@@ -87,6 +87,7 @@ class Audit:
         self._skipped = plan.skipped
         self._probes = {(probe.environment, probe.resource): probe.id for probe in plan.probes}
         self._uses: dict[str, list[Population]] = {}
+        self._passes: dict[str, OnePass] = {}
         populations: dict[str, dict[str, Population]] = {}
         for query in plan.queries:
             for use in query.uses:
@@ -113,11 +114,9 @@ class Audit:
 
     def add(self, page: Page) -> None:
         """Offer the records of one page to every check that its query serves."""
-        populations = self._uses[page.query]
-        for record in page.records:
-            received = Received(page.number, record)
-            for population in populations:
-                population.add(record, received)
+        if page.query not in self._passes:
+            self._passes[page.query] = self.one_pass([page.query])
+        self._passes[page.query].take(page.records, page.number)
 
     def one_pass(self, queries: Collection[str], account: Iterable[str] = ()) -> OnePass:
         """Return what takes records as bytes for several queries on one resource kind, in place of `add`."""

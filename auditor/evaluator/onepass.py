@@ -11,9 +11,11 @@ A record that is not as its schema says goes the long way: it is decoded whole, 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -79,22 +81,38 @@ class OnePass:
         self._kind = kind
         self._populations = populations
         self._paths = _telling(populations, kind)
-        self._values = [jmes.compile(jmes.parse(path, {}), generated=True).search for path in self._paths]
+        self._values = [_reader(path) for path in self._paths]
         self._always = jmes.Need()
         for path in (*account, *self._paths, kind.order_key, *kind.identity):
             self._always.at(path).whole = True
-        self._few = _decoder(kind, [self._always])
-        self._typed = [each for each in populations if _decoder(kind, [self._always, each.need]) is not None]
-        self._all = _decoder(kind, [self._always, *(each.need for each in self._typed)])
         # One population of each window.
         self._windows = list({population.window: population for population in populations}.values())
         self._plans: dict[Any, _Plan | None] = {}
         self._absent: Any = _UNKNOWN
         self._functions: dict[tuple[Population, ...], _Together] = {}
         self._cared = 0.0
+        self._decodes = False
+
+    @cached_property
+    def _few(self) -> Decoder | None:
+        """What decodes as much as tells what to do with a record."""
+        return _decoder(self._kind, [self._always])
+
+    @cached_property
+    def _typed(self) -> list[Population]:
+        """The populations of which the schema says enough about what they need."""
+        return [
+            each for each in self._populations if _decoder(self._kind, [self._always, each.need]) is not None
+        ]
+
+    @cached_property
+    def _all(self) -> Decoder | None:
+        """What decodes all that these need."""
+        return _decoder(self._kind, [self._always, *(each.need for each in self._typed)])
 
     def decode(self, lines: Sequence[bytes] | bytes) -> Rows:
         """Decode lines, or a block of NDJSON that ends with a line, as far as tells what to do with each."""
+        self._decodes = True
         rows = Rows(lines)
         rows.everything = self._all is not None and self._cared > _MOST
         decoder = self._all if rows.everything else self._few
@@ -135,11 +153,33 @@ class OnePass:
         if found:
             self._cared = len(cares) / len(found)
 
+    def take(self, records: Sequence[JSON], page: int = 1) -> None:
+        """Offer records that are decoded already to the checks; a pass takes either records or lines."""
+        plan_of = self._plans.get
+        cares: list[tuple[JSON, _Plan]] = []
+        for record, key in zip(records, self._keys(records), strict=True):
+            try:
+                plan = plan_of(key, _UNKNOWN)
+            except TypeError:  # a list or an object where a text should be
+                plan = _UNKNOWN
+            if plan is _UNKNOWN:
+                if not all(type(value) is str for value in ((key,) if len(self._paths) == 1 else key)):
+                    # Nothing is known of what is not there, or is none: filters look into lists, too.
+                    received = Received(page, record)
+                    for population in self._populations:
+                        population.add(record, received)
+                    continue
+                plan = self._plan(key)
+            if plan is not None:
+                cares.append((record, plan))
+        if cares:
+            in_window = self._in_window([record for record, _ in cares])
+            for record, plan in cares:
+                plan.offer(record, Received(page, record), in_window=in_window)
+
     def _judge(self, rows: Rows, cares: Sequence[tuple[int, _Plan]], page: int) -> None:
         """Offer records, by their numbers, to the checks that care for each."""
-        reach = self._reach([rows.found[number] for number, _ in cares])
-        # What is certain of all of them is not asked of each.
-        in_window = all(population.holds(reach) for population in self._windows)
+        in_window = self._in_window([rows.found[number] for number, _ in cares])
         lines, secret = rows.lines, self._kind.secret
         for number, plan in cares:
             received = Received(page, line=lines[number], secret=secret)
@@ -147,11 +187,12 @@ class OnePass:
                 record = rows.found[number]
             else:
                 record = (plan.decoder and _decoded(plan.decoder, lines[number])) or received.record
-            for together in plan.together:
-                together.take(record, received, in_window=in_window)
-            for population, tests in plan.others:
-                if population.selects(record, tests):
-                    population.take(record, received)
+            plan.offer(record, received, in_window=in_window)
+
+    def _in_window(self, rows: Sequence[Any]) -> bool:
+        """Tell whether it is certain that all of some rows lie in all windows, so that none need be asked."""
+        reach = self._reach(rows)
+        return all(population.holds(reach) for population in self._windows)
 
     def _reach(self, rows: Sequence[Any]) -> tuple[str, str] | None:
         """Return the first and the last instant of some rows, if that is quick to tell."""
@@ -185,8 +226,6 @@ class OnePass:
             decided = [test for test in population.tests if test.paths <= known.keys()]
             if all(test.holds(record) for test in decided):
                 cares.append((population, [test for test in population.tests if test not in decided]))
-        typed = all(population in self._typed for population, _ in cares)
-        needs = [self._always, *(population.need for population, _ in cares)]
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
             self._absent = _UNKNOWN
@@ -195,14 +234,19 @@ class OnePass:
                 population.settle()
         plan = None
         if cares:
-            decoder = _decoder(self._kind, needs) if typed else None
-            plan = _Plan(*self._apart(cares), decoder)
+            plan = _Plan(*self._apart(cares), self._decoder([population for population, _ in cares]))
         # A row that could not be decoded seems to have no values at all: such keys are always looked up here.
         if not values or any(value is not None for value in values):
             self._plans[key] = plan
         else:
             self._absent = plan
         return plan
+
+    def _decoder(self, populations: Sequence[Population]) -> Decoder | None:
+        """Return what decodes the need of some populations, if that is enough and records come as bytes."""
+        if not self._decodes or not all(population in self._typed for population in populations):
+            return None
+        return _decoder(self._kind, [self._always, *(population.need for population in populations)])
 
     def _apart(
         self, cares: Iterable[tuple[Population, list[Test]]]
@@ -236,6 +280,12 @@ def _decoded(decoder: Decoder, line: bytes) -> dict[str, JSON] | None:
     except _UNLIKE:
         return None
     return row
+
+
+def _reader(path: str) -> Callable[[JSON], JSON]:
+    """Return what reads the value at a dotted path."""
+    quoted = ".".join(json.dumps(step) for step in path.split("."))
+    return jmes.compile(jmes.parse(quoted, {}), generated=True).search
 
 
 def _decoder(kind: ResourceKind, needs: Iterable[jmes.Need]) -> Decoder | None:
@@ -291,6 +341,14 @@ class _Plan(NamedTuple):
     together: Sequence[_Together]
     others: Sequence[tuple[Population, list[Test]]]
     decoder: Decoder | None
+
+    def offer(self, record: JSON, received: Received, *, in_window: bool) -> None:
+        """Offer a record to the checks that care for it."""
+        for together in self.together:
+            together.take(record, received, in_window=in_window)
+        for population, tests in self.others:
+            if population.selects(record, tests):
+                population.take(record, received)
 
 
 class _Together:

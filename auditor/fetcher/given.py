@@ -80,11 +80,13 @@ async def given(
             ledger = Ledger(probe, kind, given=True)
             # Of a tenant one request can only look at a part of a long window; here all of it is at hand.
             asked = [query for query in plan.queries if query.resource == probe.resource]
-            held = sum(
+            there = (
                 any(belongs(record, query, kind) for query in asked)
                 for batch in _batches(records[kind.kind])
                 for record in ledger.take(batch, Part())
             )
+            # Of what is not in memory one record is enough, as of a tenant.
+            held = sum(there) if isinstance(records[kind.kind], tuple) else int(any(there))
             yield QueryEnd(query=probe.id, failure=None, assurance="given", records=held)
 
 
