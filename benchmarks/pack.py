@@ -2,7 +2,7 @@
 
 The tenant runs in a process of its own and is asked at PingOne's rate. The other way takes the events from the world
 itself, not over the network, and judges each check by itself: what the server filters, pages, merged queries and
-slices play no part.
+slices play no part, and plain jmespath evaluates (`--engine reference`).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def otherwise(
         (of_others, ["--pushdown", "range", *rates]),
     ):
         selected = [word for check in sorted(checks) for word in ("--check", check)]
-        _, told = judged(folder, now, environ, "--no-merge", *options, *selected)
+        _, told = judged(folder, now, environ, "--no-merge", "--engine", "reference", *options, *selected)
         found |= {check: verdict for check, verdict in verdicts(told).items() if check in checks}
     return found
 
