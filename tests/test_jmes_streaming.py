@@ -23,7 +23,6 @@ from auditor.jmes import (
     compile,  # noqa: A004
     parse,
     stream,
-    summarised,
 )
 from auditor.jmes.functions import AS_OF
 from auditor.model.diagnostic import Mistake
@@ -618,33 +617,6 @@ def test_a_filter_that_is_not_asked_leaves_nothing_open():
 
     assert reduced("length(@) == `2` || length([?a == `1`]) == `1`", records) == ("true", 0, Counter(), 0)
     assert reduced("length(@) == `3` || length([?a == `1`]) == `1`", records)[3] == 1
-
-
-@settings(bounded, max_examples=examples(60))
-@given(wholes(), st.lists(records_of_audits, max_size=6), st.randoms(use_true_random=False))
-def test_a_summary_says_how_long_a_list_is_and_what_comes_first(text, records, random):
-    node = parsed(text)
-    assert_same(summarised(node, 2), records, random)
-    result, *_ = whole(node, records, select=False)
-    summary, *_ = whole(summarised(node, 2), records, select=False)
-
-    if isinstance(result, str) and result.startswith("["):
-        kept = json.loads(result)
-        first = [item for item in kept[:2] if item is not None]
-        assert json.loads(summary) == {"type": "array", "count": len(kept), "first": first}
-
-
-@pytest.mark.parametrize("text", ["[?a]", "[].b", "[?a].c[]", "@"])
-def test_a_summary_of_a_list_that_streams_keeps_no_more_of_it_than_it_shows(text):
-    reducer = stream(summarised(parse(text), 2), max_items=5)
-    state = reducer.initial()
-    for number in range(100):
-        reducer.step(state, number, {"a": True, "b": number, "c": [number]})
-
-    assert reducer.streams
-    result: Any = reducer.finish(state).result
-    assert result["count"] == 100
-    assert len(result["first"]) == 2
 
 
 @settings(bounded, max_examples=examples(60))

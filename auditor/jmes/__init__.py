@@ -69,7 +69,6 @@ from auditor.jmes.streaming import (
     collected,
     is_itemwise,
     stream,
-    summarised,
 )
 from auditor.jmes.template import Template, TemplateStream
 from auditor.jmes.tree import Node, children, walk
@@ -121,7 +120,6 @@ __all__ = [
     "render",
     "sample",
     "stream",
-    "summarised",
     "type_of",
     "walk",
 ]

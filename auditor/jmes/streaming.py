@@ -62,7 +62,6 @@ from auditor.jmes.tree import (
     Index,
     ListProjection,
     Literal,
-    MultiSelectHash,
     Node,
     Not,
     Pipe,
@@ -564,23 +563,6 @@ def _take_apart(node: Node, semantics: Semantics, plan: _Plan) -> Run:
 def is_itemwise(node: Node) -> bool:
     """Tell whether an expression makes items of each record of a list by itself: `[?p]`, `[].x`, pipes of such."""
     return _flow(node, partial(_current, stage=0)) is not None
-
-
-def summarised(node: Node, first: int) -> Node:
-    """
-    Return an expression that says of a list how long it is and what comes first, and need not keep the list.
-
-    Its result is `{type, count, first}`: the name of the type of what *node* gives, how many elements it has and
-    the first so many of them but null. What is no list counts as a list of one; of null the result is null.
-    """
-    here = Current(span=node.span)
-    items = Call("to_array", (here,), span=node.span)
-    entries = (
-        ("type", Call("type", (here,), span=node.span)),
-        ("count", Call("length", (items,), span=node.span)),
-        ("first", SliceProjection(items, None, first, None, here, span=node.span)),
-    )
-    return Pipe((node, MultiSelectHash(entries, span=node.span)), span=node.span)
 
 
 def _current(node: Node, *, stage: int) -> int | None:
