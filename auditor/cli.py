@@ -580,6 +580,15 @@ _reading = _shared(
     click.option("--max-duration", metavar="DURATION", help="Stop cleanly after a time such as 10m."),
 )
 
+_ending = _shared(
+    click.option(
+        "--sign-key",
+        metavar="FILE",
+        help="Sign the run with an Ed25519 key (PEM), as an in-toto attestation.",
+    ),
+    click.option("--baseline", metavar="RUN", help="Fail only on what that run did not find."),
+)
+
 _reporting = _shared(
     click.option(
         "--report",
@@ -637,10 +646,7 @@ _reporting = _shared(
     metavar="[RUN]",
     help="Go on with a run that came to no good end, the latest by itself.",
 )
-@click.option(
-    "--sign-key", metavar="FILE", help="Sign the run with an Ed25519 key (PEM), as an in-toto attestation."
-)
-@click.option("--baseline", metavar="RUN", help="Fail only on what that run did not find.")
+@_ending
 @click.option(
     "--engine",
     type=click.Choice(["compiled", "reference"]),
@@ -659,8 +665,38 @@ def check(simulate: bool, seed: int, events: int, activities: str | None, **opti
     """
     from auditor import app
 
+    _refuse_beside_resume()
     simulation = app.Simulation(seed=seed, events=events, activities=activities) if simulate else None
     return _check(simulation=simulation, **options)
+
+
+_OF_A_RUN: Final = (
+    "paths", "environments", "variable_files", "checks", "tags", "controls", "as_of", "pushdown", "merge",
+    "stats", "frameworks", "records", "simulate", "seed", "events", "activities", "evidence", "engine",
+)  # fmt: skip
+"""What a run was begun with, and goes on with."""
+
+
+def _refuse_beside_resume() -> None:
+    """
+    Refuse what would have no effect on a run that goes on.
+
+    Raises:
+        click.UsageError: something is given that the run has of its own.
+    """
+    ctx = click.get_current_context()
+    if ctx.params["resume"] is None:
+        return
+    for option in ctx.command.params:
+        name = option.name or ""
+        told = ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if name in _OF_A_RUN and told and ctx.params[name] not in ((), None):
+            named = f'"{ctx.params["paths"][0]}"' if name == "paths" else option.opts[0]
+            raise click.UsageError(
+                f"A run that goes on has its own policies and options; leave out {named}. A run is named"
+                " directly behind --resume: auditor check --resume RUN",
+                ctx,
+            )
 
 
 @main.command()
@@ -671,6 +707,7 @@ def check(simulate: bool, seed: int, events: int, activities: str | None, **opti
 )
 @click.option("--allow-host", "allow_hosts", metavar="HOST", multiple=True, help="Host beside PingOne's.")
 @_reading
+@_ending
 @_watched
 @_waiving
 @_reporting

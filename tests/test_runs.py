@@ -328,6 +328,43 @@ def test_a_run_that_was_changed_after_it_ended_does_not_go_on(name: str, auditor
 
 
 @pytest.mark.usefixtures("policy")
+def test_a_run_goes_on_to_judge_as_it_was_begun_to(auditor: Run, tmp_path, monkeypatch):
+    with tenant(monkeypatch):
+        auditor(*words())
+        begun = ("--baseline", "latest", "--no-waivers", "--strict-waivers", "--engine", "reference")
+        assert auditor(*words("--max-requests", "1", *begun)).code == 1
+        itself = auditor("resume", "--baseline", "latest")
+        gone_on = auditor("resume", "--rate", "activities=0", "--json")
+    assert (itself.code, "option.bad-value" in itself.out) == (1, True)
+    assert gone_on.code == 0, "the baseline is the run before, not the latest"
+    whole, later = sorted((tmp_path / ".auditor" / "runs").iterdir())
+    record = opened(later).record
+    assert record.inputs["baseline"] == whole.name
+    assert json.loads(gone_on.out)["run_id"] == later.name
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["policy.yaml"],
+        ["--evidence", "digest"],
+        ["--simulate"],
+        ["--no-merge"],
+        ["--pushdown", "documented"],
+        ["--check", "somebody"],
+        ["--environment", "default"],
+        ["--engine", "compiled"],
+    ],
+    ids=" ".join,
+)
+def test_what_a_run_was_begun_with_is_refused_when_it_goes_on(given: list[str], auditor: Run):
+    ran = auditor("check", *given, "--resume")
+    assert ran.code == 1
+    assert f"leave out {given[0]}" in ran.err.replace('"', "")
+
+
+@pytest.mark.usefixtures("policy")
 def test_two_can_not_go_on_with_one_run_at_once(auditor: Run, tmp_path, monkeypatch):
     with tenant(monkeypatch):
         auditor(*words("--max-requests", "1"))

@@ -58,6 +58,18 @@ class Resumed:
     simulation: Simulation | None
     world_at: datetime
 
+    def job(self, job: Job) -> Job:
+        """Return a job that judges as the run was begun to; what lets less pass may be asked for beside it."""
+        inputs: Any = self.folder.record.inputs
+        return replace(
+            job,
+            simulation=self.simulation,
+            engine=inputs.get("engine", "compiled"),
+            baseline=job.baseline or inputs.get("baseline"),
+            waivers=job.waivers and inputs.get("waivers", True),
+            strict_waivers=job.strict_waivers or inputs.get("strict_waivers", False),
+        )
+
     @property
     def port(self) -> int:
         """Where its simulated tenant listened: the links of the answers that were kept lead there."""
@@ -94,6 +106,10 @@ def begin(job: Job, planned: Planned, run_id: str, started: datetime) -> Checked
             "as_of": job.as_of,
             "records": list(job.records),
             "simulation": asdict(job.simulation) if job.simulation and not job.records else None,
+            "engine": job.engine,
+            "baseline": _known_as(job, job.baseline),
+            "waivers": job.waivers,
+            "strict_waivers": job.strict_waivers,
         },
     )
     try:
@@ -103,6 +119,12 @@ def begin(job: Job, planned: Planned, run_id: str, started: datetime) -> Checked
     except OSError as error:
         return Checked(None, (not_writable(job, error),))
     return Checked(folder)
+
+
+def _known_as(job: Job, baseline: str | None) -> str | None:
+    """Return what a run will be called when this one goes on: the latest is another one then."""
+    found = find_run(job, LATEST).value if baseline == LATEST else None
+    return found.record.run_id if found else baseline
 
 
 def _judged(planned: Planned) -> Judged:

@@ -16,7 +16,7 @@ from auditor import __version__, config, fetcher, scim
 from auditor.app.attesting import sign, sign_key
 from auditor.app.clock import new_run_id, wall_clock
 from auditor.app.documents import targets, write_reports
-from auditor.app.evidence import Digests, Resumed, begin, finish, locked, not_writable, resumed
+from auditor.app.evidence import Digests, Resumed, begin, find_run, finish, locked, not_writable, resumed
 from auditor.app.frameworks import with_views
 from auditor.app.gate import gate_of
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
@@ -188,6 +188,10 @@ class _Run:
             return ()
         from auditor.app.comparing import known
 
+        named = find_run(self.job, self.job.baseline).value
+        if self.resumed is not None and named is not None and named.record.run_id == self.run_id:
+            # All that it found before it stopped would be known.
+            return (bad_option("--baseline", self.job.baseline, "--baseline RUN, which is another run"),)
         found = known(self.job, self.job.baseline)
         self.known = found.value or {}
         return found.diagnostics
@@ -211,7 +215,7 @@ class _Run:
             return Checked(None, (*saved.diagnostics, *again.diagnostics))
         self.job = again.value
         if self.resumed is not None:
-            self.job = replace(self.job, simulation=self.resumed.simulation)
+            self.job = self.resumed.job(self.job)
         return Checked(saved.value, (*saved.diagnostics, *again.diagnostics))
 
     def _plan(self, answering: Tenant, saved: SavedPlan | None) -> tuple[Diagnostic, ...]:
