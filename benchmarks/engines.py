@@ -8,8 +8,10 @@ so that those of others run in an environment of their own, without this program
 
 from __future__ import annotations
 
+import atexit
 import json
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -63,14 +65,21 @@ def walk(folder: Path, _: Sequence[Check]) -> Prepared:
     return run
 
 
+def _project(given: Sequence[Check]) -> Path:
+    """Write a project of some checks into a folder that is there until the process ends."""
+    project = Path(tempfile.mkdtemp(prefix="auditor-bench-"))
+    atexit.register(shutil.rmtree, project, ignore_errors=True)
+    checks.project(given, project)
+    return project
+
+
 def judge(folder: Path, given: Sequence[Check]) -> Prepared:
     """Judge lines alone, with policies compiled and planned before, and without an account of what is all there."""
     from auditor import app
     from auditor.evaluator import Audit
     from auditor.model.evidence import QueryEnd
 
-    project = Path(tempfile.mkdtemp(prefix="auditor-bench-"))
-    checks.project(given, project)
+    project = _project(given)
     (project / "none.json").write_text("[]", encoding="utf-8")
     planned = app.plan(
         app.Job(folder=project, environ={}, records=[f"activities={project / 'none.json'}"])
@@ -107,8 +116,7 @@ def _ours(files: Sequence[Path], given: Sequence[Check]) -> Prepared:
     from auditor import app
     from auditor.app.run import check
 
-    project = Path(tempfile.mkdtemp(prefix="auditor-bench-"))
-    checks.project(given, project)
+    project = _project(given)
     job = app.Job(folder=project, environ={}, records=[f"activities={file}" for file in files])
 
     def run() -> Counts:
