@@ -269,7 +269,10 @@ class _Run:
         # What is compared with a sensitive value could tell it.
         reads = () if expectation.over is None or _is_sensitive(node) else jmes.fields_read(node)
         query = "" if expectation.over is None else self.populations[expectation.over].query.id
-        return Subject(self.check.name, kind, template, default, redaction, reads, query)
+        # A record that was known to be over the warning is not known to be over the cap.
+        position = self.check.expectations.index(expectation)
+        name = f"{self.check.name}#{position + 1}" if position else self.check.name
+        return Subject(name, kind, template, default, redaction, reads, query)
 
     def _joined_personal(self) -> tuple[str, ...]:
         """Return the personal fields of all records, as expressions over all queries see them."""

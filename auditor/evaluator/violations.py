@@ -68,7 +68,11 @@ class Received:
 
 
 class Subject:
-    """What a check is about: how its records are ordered and named, and how a violation is told."""
+    """
+    What a check is about: how its records are ordered and named, and how a violation is told.
+
+    Fingerprints hold the name of the *check*, to which every expectation but the first adds its number.
+    """
 
     def __init__(
         self,

@@ -61,7 +61,8 @@ class Violation:
     """
     One exception from what was expected.
 
-    `fingerprint` is stable between runs: it depends on check, environment and record identity alone.
+    `fingerprint` is stable between runs: it depends on check, environment and record identity alone,
+    and on which of several expectations of the check it is about.
     `identity` names the record, `at` is its instant, `item` the violating item itself as received.
     `waived_by` names the waiver that covers it, if one does. `page` says which answer brought the record, as
     `QUERY#NUMBER`, and `values` what the expression read of it, by dotted path; both are empty for what an expression
