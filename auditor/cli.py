@@ -775,7 +775,7 @@ def history(as_json: bool, chdir: str, last: int) -> int:
         _mistakes(found.diagnostics)
     _show_problems(found.diagnostics)
     _out(app.history_text(found.value, as_json=as_json, **_look()))
-    return 0
+    return 1 if found.errors else 0
 
 
 @main.command()

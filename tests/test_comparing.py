@@ -139,6 +139,45 @@ def test_with_a_baseline_only_what_is_new_counts(two: tuple[str, str], auditor: 
     assert (by_check["deletions"]["exceptions"], by_check["deletions"]["waived"]) == (2, 1)
 
 
+def test_what_was_known_of_a_record_does_not_hide_what_is_worse(
+    tmp_path: Path, auditor: Run, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    policy = (
+        POLICY.partition("  deletions:")[0]
+        + """\
+  gentle:
+    title: Only applications are deleted, by somebody known
+    query: {resource: activities, window: 7d}
+    expect:
+      - every: action.type == 'APPLICATION.DELETED'
+        severity: high
+      - every: actors.user.name == 'known'
+        on_missing: fail
+        severity: low
+"""
+    )
+    (tmp_path / "policy.yaml").write_text(policy, "utf-8")
+    words = ["check", "policy.yaml", "--records", "activities=e.json", "--as-of", "2026-11-20T00:00:00Z"]
+    ran = []
+    for action, baseline in (("APPLICATION.DELETED", []), ("USER.DELETED", ["--baseline", "latest"])):
+        (tmp_path / "e.json").write_text(json.dumps([event(1, "18", action)]), "utf-8")
+        ran.append(auditor(*words, "--json", *baseline))
+    (verdict,) = json.loads(ran[1].out)["verdicts"]
+    assert [outcome["waived"] for outcome in verdict["outcomes"]] == [0, 1]
+    assert ran[1].code == 2
+    assert auditor("replay").code == 2
+
+
+def test_a_run_that_was_changed_is_not_in_the_history(two: tuple[str, str], auditor: Run):
+    report = Path(".auditor/runs", two[0], "report.json")
+    report.write_text(report.read_text("utf-8").replace("FAIL", "PASS") + "\n", "utf-8")
+    ran = auditor("history", "--json")
+    assert ran.code == 1
+    assert "run.changed" in ran.err
+    assert [run["run_id"] for run in json.loads(ran.out)["runs"]] == [two[1]]
+
+
 def test_the_history_has_a_column_for_each_run(two: tuple[str, str], auditor: Run):
     document = json.loads(auditor("history", "--json").out)
     assert [run["run_id"] for run in document["runs"]] == list(two)

@@ -640,6 +640,65 @@ def test_a_page_that_blows_up_is_refused(sealed: Path, tmp_path, auditor: Run):
     assert "67,108,864" in ran.out
 
 
+DAMAGED: Mapping[str, tuple[str, bytes]] = {
+    "nested": ("run.json", b"[" * 100_000),
+    "no report": ("report.json", b""),
+    "no program": ("program.json", b"null"),
+    "no journal": ("journal.ndjson", b"null\n"),
+    "no violations": ("violations.ndjson.zst", b"x" * 100),
+    "endless line": ("violations.ndjson.zst", zstandard.compress(bytes(80 * 1024 * 1024))),
+    "no page": ("page", b"x" * 100),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_a_run_that_somebody_damaged_and_sealed_again_is_a_mistake_and_no_crash(
+    damaged: str, sealed: Path, tmp_path: Path, auditor: Run
+):
+    name, content = DAMAGED[damaged]
+    copy = tmp_path / "copy"
+    shutil.copytree(sealed, copy)
+    run = opened(copy)
+    path = next(copy.rglob("*.json.zst")) if name == "page" else copy / name
+    path.write_bytes(content)
+    run.seal()
+    commands: list[tuple[str, ...]] = [
+        ("report", str(copy)), ("replay", str(copy)), ("diff", str(copy), str(copy)),
+        ("export", str(copy), "--check", "somebody", "--population"),
+        ("export", str(copy), "--redact", "actors.user.name", "--out", str(tmp_path / "shared")),
+    ]  # fmt: skip
+    for words in commands:
+        ran = auditor(*words)
+        assert "This is a bug" not in ran.err, words
+    assert ran.code == 1
+    assert "auditor verify" in ran.err or "Name a folder" in ran.err
+    assert {path.name for path in tmp_path.iterdir()} <= {"copy", "policy.yaml"}
+
+
+def test_nothing_is_written_or_taken_away_through_a_link_in_a_run(sealed: Path, tmp_path: Path, auditor: Run):
+    copy, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
+    shutil.copytree(sealed, copy)
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("mine", "utf-8")
+    (copy / "attestations").symlink_to(elsewhere)
+    (copy / "manifest.json").unlink()
+    ran = auditor("resume", str(copy))
+    assert ran.code == 1
+    assert "attestations in it leads elsewhere" in " ".join(ran.out.split())
+    assert (elsewhere / "mine").exists()
+
+
+def test_the_name_of_a_run_does_not_write_to_the_terminal(sealed: Path, tmp_path: Path, auditor: Run):
+    copy = tmp_path / "copy"
+    shutil.copytree(sealed, copy)
+    record = json.loads((copy / "run.json").read_text("utf-8"))
+    (copy / "run.json").write_text(json.dumps({**record, "run_id": "\x1b]0;x\x07"}), "utf-8")
+    for command in ("verify", "report", "replay"):
+        ran = auditor(command, str(copy))
+        assert ran.code == 1
+        assert "\x1b" not in ran.out + ran.err
+
+
 # Secrets
 
 

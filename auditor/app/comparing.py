@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, get_args
 
 from auditor import runs
-from auditor.app.evidence import PROGRAM, REPORT, Judged, runs_folder
+from auditor.app.evidence import PROGRAM, REPORT, Judged, changed, runs_folder, unreadable
 from auditor.app.jobs import Job
 from auditor.app.replaying import sealed_run
 from auditor.model.comparison import (
@@ -93,7 +93,7 @@ def _past(job: Job, name: str) -> Checked[_Past]:
     try:
         return Checked(_Past(opened.value))
     except (OSError, ValueError) as error:
-        return Checked(None, (_unreadable(opened.value, error),))
+        return Checked(None, (unreadable(opened.value, error),))
 
 
 def _compared(name: str, before: _Past, after: _Past) -> ComparedCheck:
@@ -163,10 +163,13 @@ def history(job: Job, last: int) -> Checked[History]:
         problems += opened.diagnostics
         if opened.value is None or not opened.value.is_sealed:
             continue
+        if differences := runs.verify(path):
+            problems.append(changed(opened.value, differences))
+            continue
         try:
             report = opened.value.load(REPORT, Report)
         except (OSError, ValueError) as error:
-            problems.append(_unreadable(opened.value, error))
+            problems.append(unreadable(opened.value, error))
             continue
         reports.append((_name(report, opened.value.root_digest), report))
     names = dict.fromkeys(verdict.name for _, report in reversed(reports) for verdict in report.verdicts)
@@ -201,17 +204,6 @@ def _no_violations(folder: RunFolder) -> Diagnostic:
         summary="Nothing to compare",
         detail=f"The run {run} was made with --evidence digest, and kept no violations.",
         help="Compare runs that were made with --evidence full or violations.",
-        subject=run,
-    )
-
-
-def _unreadable(folder: RunFolder, error: Exception) -> Diagnostic:
-    run = folder.record.run_id
-    return Diagnostic(
-        code="run.unreadable",
-        summary="Not a run",
-        detail=f"The run {run} can not be read: {error}.",
-        help=f"See what was changed: auditor verify {run}",
         subject=run,
     )
 

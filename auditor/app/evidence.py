@@ -271,6 +271,18 @@ def changed(folder: RunFolder, differences: Sequence[Difference]) -> Diagnostic:
     )
 
 
+def unreadable(folder: RunFolder, error: Exception) -> Diagnostic:
+    """Return the mistake of a run that can not be read."""
+    run = folder.record.run_id
+    return Diagnostic(
+        code="run.unreadable",
+        summary="Not a run",
+        detail=f"The run {run} can not be read: {error}.",
+        help=f"See what was changed: auditor verify {run}",
+        subject=run,
+    )
+
+
 def locked(folder: RunFolder) -> Diagnostic:
     """Return the mistake of going on with a run that is going on already."""
     return Diagnostic(

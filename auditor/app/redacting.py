@@ -7,12 +7,13 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, TypeVar
 
 from auditor.app.documents import pseudonym_key
-from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, not_writable
+from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, unreadable
 from auditor.app.jobs import Job
-from auditor.app.replaying import sealed_run
+from auditor.app.replaying import judged_by, sealed_run
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.resource import fields as fields_of
@@ -47,16 +48,31 @@ def redact(job: Job, run: str, fields: Collection[str], out: str | None) -> Chec
         return Checked(None, (*opened.diagnostics, *key.diagnostics))
     folder = opened.value
     try:
-        judged = folder.load(PROGRAM, Judged)
+        judged = judged_by(folder)
         problems = tuple(_problems(fields, judged.catalogue))
         if problems:
             return Checked(None, problems)
-        made = _Redaction(folder, judged, tuple(fields), key.value).made(
-            job.folder / out if out else folder.path.with_name(f"{folder.path.name}-redacted")
-        )
+        redaction = _Redaction(folder, judged, tuple(fields), key.value)
+        redaction.learn()
+    except (OSError, ValueError) as error:
+        return Checked(None, (unreadable(folder, error),))
+    path = job.folder / out if out else folder.path.with_name(f"{folder.path.name}-redacted")
+    try:
+        return Checked(redaction.made(path))
     except OSError as error:
-        return Checked(None, (not_writable(job, error),))
-    return Checked(made)
+        return Checked(None, (_not_written(path, error),))
+    except ValueError as error:
+        return Checked(None, (unreadable(folder, error),))
+
+
+def _not_written(path: Path, error: OSError) -> Diagnostic:
+    return Diagnostic(
+        code="run.not-written",
+        summary="Evidence not written",
+        detail=f"The redacted run can not be written to {path}: {error.strerror or error}.",
+        help="Name a folder that does not exist yet, where it can be made: --out PATH",
+        subject=str(path),
+    )
 
 
 def _problems(fields: Collection[str], catalogue: Catalogue) -> Iterator[Diagnostic]:
@@ -88,31 +104,56 @@ class _Redaction:
     _words: dict[str, str] = field(init=False, default_factory=dict)
     """The pseudonym of every text that a field held."""
 
-    def made(self, path: Path) -> Redacted:
-        archive = self.folder.archive(sealed=True)
-        kinds, violations = self._kinds(), list(self.folder.read_violations())
+    def learn(self) -> None:
+        """
+        Take in everything that the fields hold.
+
+        Raises:
+            OSError: the run can not be read.
+            ValueError: it is damaged.
+        """
+        archive, kinds = self.folder.archive(sealed=True), self._kinds()
         for answer in archive.answers:
             if answer.kept:
                 self._learn_from(archive.body(answer), kinds.get(answer.query))
-        for kept in violations:
+        for kept in self.folder.read_violations():
             for steps in self._steps:
                 self._learn(kept.violation.item, steps)
+
+    def made(self, path: Path) -> Redacted:
+        """
+        Write the second run, whole or not at all.
+
+        Raises:
+            OSError: it can not be written, or there is something.
+            ValueError: the first one is damaged.
+        """
+        if path.exists():
+            raise FileExistsError(17, "there is something already")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".", dir=path.parent) as half:
+            redacted = self._written(Path(half), path.name)
+            root = redacted.seal()
+            redacted.path.rename(path)
+        return Redacted(folder=path, root_digest=root, values=len(self._words))
+
+    def _written(self, runs: Path, run_id: str) -> RunFolder:
         record = replace(
             self.folder.record,
-            run_id=path.name,
+            run_id=run_id,
             redacted=self.fields,
             redacted_from=self.folder.root_digest,
         )
-        redacted = RunFolder.create(path.parent, record)
-        self._copy_journal(archive, redacted.archive())
+        redacted = RunFolder.create(runs, record)
+        self._copy_journal(self.folder.archive(sealed=True), redacted.archive())
         with redacted.violations() as add:
-            for kept in violations if add is not None else ():
+            for kept in self.folder.read_violations() if add is not None else ():
                 told = self._as_told(Kept, kept)
                 add(told.check, told.violation)  # type: ignore[misc]
         for name in (PLAN, PROGRAM, REPORT, GIVEN):
             document = parse_json((self.folder.path / name).read_bytes())
             redacted.write(name, json.dumps(self._told(document)).encode() + b"\n")
-        return Redacted(folder=path, root_digest=redacted.seal(), values=len(self._words))
+        return redacted
 
     def _copy_journal(self, archive: Archive, redacted: Archive) -> None:
         for entry in entries(self.folder.path):

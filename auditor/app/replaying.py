@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
+from jsonschema import Draft202012Validator, SchemaError
+
 from auditor import __version__, config, fetcher, runs
 from auditor.app.documents import targets, write_reports
-from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, changed, find_run
+from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, changed, find_run, unreadable
 from auditor.app.explaining import fields_of_check
 from auditor.app.frameworks import framework_of, with_views
 from auditor.app.gate import gate_of
@@ -70,14 +72,31 @@ def opened_run(job: Job, run: str) -> Checked[Replay]:
         replaying = Replay(
             job=job,
             folder=folder,
-            judged=folder.load(PROGRAM, Judged),
+            judged=judged_by(folder),
             recorded=folder.load(REPORT, Report),
             given=folder.load(GIVEN, tuple[GivenFile, ...]),
         )
     except (OSError, ValueError) as error:
-        return Checked(None, (_problem(folder, "run.unreadable", "Not a run", f"{error}"),))
+        return Checked(None, (unreadable(folder, error),))
     problems = tuple(replaying.obstacles())
     return Checked(None if problems else replaying, problems)
+
+
+def judged_by(folder: RunFolder) -> Judged:
+    """
+    Return what a run was judged by.
+
+    Raises:
+        OSError: it can not be read.
+        ValueError: it holds something else, such as a resource kind that is none.
+    """
+    judged = folder.load(PROGRAM, Judged)
+    try:
+        for kind in judged.catalogue.values():
+            Draft202012Validator.check_schema(kind.item)
+    except SchemaError as error:
+        raise ValueError(error.message[:200]) from None
+    return judged
 
 
 def report(job: Job, run: str) -> Checked[Report]:
@@ -96,7 +115,7 @@ def report(job: Job, run: str) -> Checked[Report]:
     try:
         recorded = folder.load(REPORT, Report)
     except (OSError, ValueError) as error:
-        return Checked(None, (_problem(folder, "run.unreadable", "Not a run", f"{error}"),))
+        return Checked(None, (unreadable(folder, error),))
     if frameworks.value:
         recorded = with_views(recorded, frameworks.value)
     return _written(job, replace(recorded, root_digest=folder.root_digest))
@@ -152,6 +171,8 @@ class Replay:
             )
         for given in self.given:
             try:
+                if not Path(given.file).is_file():
+                    raise FileNotFoundError(2, "there is no such file")
                 with Path(given.file).open("rb") as stream:
                     same = hashlib.file_digest(stream, "sha256").hexdigest() == given.sha256
             except OSError as error:

@@ -140,7 +140,7 @@ class Archive:
         """
         archive = cls(folder=folder, keeps_bodies=keeps_bodies, sealed=sealed)
         path = folder / JOURNAL
-        journal = path.read_bytes() if path.exists() else b""
+        journal = path.read_bytes() if path.is_file() else b""
         good = 0
         for line in journal.splitlines(keepends=True):
             try:
@@ -334,7 +334,7 @@ def entries(folder: Path) -> Iterator[Answer | Cut | Restart | Void | Ended]:
         ValueError: one of its lines is none.
     """
     path = folder / JOURNAL
-    with path.open("rb") if path.exists() else contextlib.nullcontext(()) as lines:
+    with path.open("rb") if path.is_file() else contextlib.nullcontext(()) as lines:
         for line in lines:
             yield load(Entry, line)  # type: ignore[arg-type]
 

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from auditor.model.value import JSON
+from auditor.model.value import JSON, parse_json
+from auditor.runs.files import read_bounded
 from auditor.runs.folder import ATTESTATIONS, MANIFEST, RunFolder
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
@@ -121,8 +122,9 @@ def attest(
             }
         ],
     }
-    taken = len(list((folder.path / ATTESTATIONS).glob("*.dsse.json")))
-    name = f"{ATTESTATIONS}/{taken + 1:04}.dsse.json"
+    taken = [path.name.partition(".")[0] for path in (folder.path / ATTESTATIONS).glob("*.dsse.json")]
+    number = max((int(name) for name in taken if name.isdecimal()), default=0) + 1
+    name = f"{ATTESTATIONS}/{number:04}.dsse.json"
     (folder.path / ATTESTATIONS).mkdir(mode=0o700, exist_ok=True)
     folder.write(name, json.dumps(envelope, indent=2).encode() + b"\n")
     return name
@@ -137,11 +139,11 @@ def attestations(folder: RunFolder, key: Ed25519PublicKey | None = None) -> Iter
 def _read(folder: RunFolder, path: Path, key: Ed25519PublicKey | None) -> Attestation:
     file = f"{ATTESTATIONS}/{path.name}"
     try:
-        if path.is_symlink() or path.stat().st_size > _MAX_BYTES:
+        if path.is_symlink():
             raise ValueError("it is no file of a run")
-        envelope = json.loads(path.read_bytes())
+        envelope = parse_json(read_bounded(path, _MAX_BYTES))
         payload = base64.b64decode(envelope["payload"], validate=True)
-        statement: dict[str, Any] = json.loads(payload)
+        statement: dict[str, Any] = parse_json(payload)
         (signature,) = envelope["signatures"]
         read = Attestation(
             file=file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -42,6 +43,21 @@ def _usual_mode() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """
+    Return what a file holds.
+
+    Raises:
+        OSError: it can not be read, is no file (a pipe never ends), or holds more than *most* bytes.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(22, "it is no file")
+    if status.st_size > most:
+        raise OSError(27, "it is too large")
+    return path.read_bytes()
 
 
 def compressed(content: bytes) -> bytes:

@@ -17,10 +17,10 @@ import orjson
 import zstandard
 
 from auditor.model.diagnostic import Checked, Diagnostic
-from auditor.model.value import JSON
+from auditor.model.value import JSON, parse_json
 from auditor.model.verdict import Violation
 from auditor.runs.archive import JOURNAL, PAGES, Archive
-from auditor.runs.files import PRIVATE, write_whole
+from auditor.runs.files import PRIVATE, read_bounded, write_whole
 from auditor.runs.values import dump, load
 
 FORMAT_VERSION: Final = "1.0"
@@ -31,6 +31,8 @@ ATTESTATIONS: Final = "attestations"
 """Signed statements over the root digest: added after a run was sealed, and no part of it."""
 
 MAX_DOCUMENT_BYTES: Final = 512 * 1024 * 1024
+MAX_LINE_BYTES: Final = 64 * 1024 * 1024
+"""What a violation may take: it holds its record, and no page is longer."""
 
 Evidence = Literal["full", "violations", "digest"]
 """What is kept of a run: everything; no pages, only their digests; nor violations."""
@@ -100,10 +102,15 @@ class RunFolder:
         """Return the folder of an earlier run, or why it is none that can be used."""
         try:
             text = _bounded(path / "run.json")
-            version = str(json.loads(text)["format_version"])
+            version = str(parse_json(text)["format_version"])
             if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
                 return Checked(None, (_newer(path, version),))
-            return Checked(cls(path, load(RunRecord, text)))
+            record = load(RunRecord, text)
+            if not record.run_id.isprintable():
+                raise ValueError("run_id: it is no name")
+            if link := next(_links(path), None):
+                return Checked(None, (_no_run(path, f"{link} in it leads elsewhere"),))
+            return Checked(cls(path, record))
         except FileNotFoundError:
             return Checked(None, (_no_run(path, "there is no run.json in it"),))
         except OSError as error:
@@ -270,6 +277,14 @@ def content_of(folder: Path) -> Iterator[str]:
                 yield path
 
 
+def _links(folder: Path) -> Iterator[str]:
+    """Yield the links in a run: what is added to or taken from one that goes on must not end up elsewhere."""
+    for name in (".", PAGES):
+        for path in (folder / name).iterdir() if (folder / name).is_dir() else ():
+            if path.is_symlink():
+                yield path.relative_to(folder).as_posix()
+
+
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 
 
@@ -297,14 +312,14 @@ def _lines(stream: Any) -> Iterator[bytes]:
     while block := stream.read(1 << 20):
         *lines, rest = (rest + block).split(b"\n")
         yield from lines
+        if len(rest) > MAX_LINE_BYTES:
+            raise ValueError(f"{VIOLATIONS}: a line holds more than {MAX_LINE_BYTES:,} bytes")
     if rest:
         yield rest
 
 
 def _bounded(path: Path) -> bytes:
-    if path.stat().st_size > MAX_DOCUMENT_BYTES:
-        raise OSError(27, "it is too large")
-    return path.read_bytes()
+    return read_bounded(path, MAX_DOCUMENT_BYTES)
 
 
 def _no_run(path: Path, why: str) -> Diagnostic:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from auditor.runs.folder import FORMAT_VERSION, MANIFEST, ROOT, content_of
+from auditor.model.value import parse_json
+from auditor.runs.files import read_bounded
+from auditor.runs.folder import FORMAT_VERSION, MANIFEST, MAX_DOCUMENT_BYTES, ROOT, content_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ def verify(folder: Path, root_digest: str | None = None) -> tuple[Difference, ..
 
 def _differences(folder: Path, root_digest: str | None) -> Iterator[Difference]:
     try:
-        manifest = (folder / MANIFEST).read_bytes()
-        root = (folder / ROOT).read_bytes()
+        manifest = read_bounded(folder / MANIFEST, MAX_DOCUMENT_BYTES)
+        root = read_bounded(folder / ROOT, MAX_DOCUMENT_BYTES)
     except OSError as error:
         name = Path(error.filename or MANIFEST).name
         yield Difference(name, "missing", "the run was not sealed, or has lost it")
@@ -59,7 +60,7 @@ def _differences(folder: Path, root_digest: str | None) -> Iterator[Difference]:
 
 
 def _files(manifest: bytes) -> dict[str, tuple[int, str]]:
-    document = json.loads(manifest)
+    document = parse_json(manifest)
     if str(document["format_version"]).partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise ValueError(f"its format is {document['format_version']}")
     return {name: (int(of["bytes"]), str(of["sha256"])) for name, of in document["files"].items()}
