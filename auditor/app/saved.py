@@ -86,7 +86,9 @@ class SavedPlan:
                     "plan.changed",
                     "Plan no longer holds",
                     f"A plan made now is another one: {'; '.join(found[:_SHOWN])}.{more}",
-                    "See whether that is meant, and make the plan again: auditor plan --out FILE",
+                    "See whether that is meant, and make the plan again: auditor plan --out FILE"
+                    if now is not None
+                    else "Put back what has changed, or start another run: auditor check",
                 ),
             )
         if now is not None and valid_until is not None and now > parse_instant(valid_until):
@@ -165,7 +167,8 @@ def _differences(before: JSON, now: JSON, place: str = "") -> Iterator[str]:
             yield from _differences(before.get(key), now.get(key), f"{place}.{key}" if place else key)
     elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         for position, (old, new) in enumerate(zip(before, now, strict=True)):
-            name = old.get("id", position) if isinstance(old, dict) else position
+            known = old.get("id") or old.get("name") if isinstance(old, dict) else None
+            name = position if known is None else known
             yield from _differences(old, new, f"{place}[{name}]")
     elif before != now:
         yield f"{place} was {_shown(before)} and is {_shown(now)}"
