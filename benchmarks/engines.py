@@ -99,7 +99,7 @@ def judge(folder: Path, given: Sequence[Check]) -> Prepared:
     return run
 
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 16  # what a core has at hand
 
 
 def auditor(folder: Path, given: Sequence[Check]) -> Prepared:
