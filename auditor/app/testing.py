@@ -386,7 +386,7 @@ class _Run:
         # A compiled filter holds the names of sensitive values only; and no message may hold such a value.
         named = {name: replace(value, sensitive=True) for name, value in case.values.items()}
         check = self._compile(_changed(case, _silent), named).value or ready.check
-        named_check = replace(ready.check, queries=check.queries)
+        named_check = replace(ready.check, queries=check.queries, values=check.values)
         yield from tester.mutants(named_check, self.suite.catalogue, case.pack.files[case.policy].locals)
 
     def _is_noticed(self, mutant: tester.Mutant, tests: list[_Ready], noticed: Counter[int]) -> bool:
