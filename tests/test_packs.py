@@ -173,6 +173,20 @@ def test_only_what_nobody_can_guess_must_be_given(pack: str):
     assert required == REQUIRED[pack].keys()
 
 
+def test_what_one_check_takes_for_a_change_of_the_configuration_the_others_do_too():
+    """Who changes it at night is asked about every change that security administrators alone may make."""
+    pack = {path.stem: file for path, file in PACKS["pingone-activity"].items()}
+    variables = pack["configuration-changes-in-change-windows"]["variables"]
+    changes = set(variables["configuration_events"]["default"])
+    for name in (
+        "authentication-policy-changes",
+        "trust-changed-by-security-administrators",
+        "webhooks-changed-by-security-administrators",
+    ):
+        where = pack[name]["checks"][name]["query"]["where"]
+        assert set(re.findall(r'"([A-Z_]+\.[A-Z_]+)"', where)) <= changes, name
+
+
 # All of them together
 
 
