@@ -589,6 +589,21 @@ _ending = _shared(
     click.option("--baseline", metavar="RUN", help="Fail only on what that run did not find."),
 )
 
+_gate = _shared(
+    click.option(
+        "--fail-on",
+        type=click.Choice(["info", "low", "medium", "high", "critical"]),
+        default="low",
+        show_default=True,
+        help="Least severity of a failed check that gives exit code 2.",
+    ),
+    click.option(
+        "--soft-fail",
+        is_flag=True,
+        help="Exit 0 where checks failed; what could not be done or decided is 1 as always.",
+    ),
+)
+
 _reporting = _shared(
     click.option(
         "--report",
@@ -608,18 +623,6 @@ _reporting = _shared(
         default="strict",
         show_default=True,
         help="Whom the JUnit report is for.",
-    ),
-    click.option(
-        "--fail-on",
-        type=click.Choice(["info", "low", "medium", "high", "critical"]),
-        default="low",
-        show_default=True,
-        help="Least severity of a failed check that gives exit code 2.",
-    ),
-    click.option(
-        "--soft-fail",
-        is_flag=True,
-        help="Exit 0 where checks failed; what could not be done or decided is 1 as always.",
     ),
     _json,
 )
@@ -656,6 +659,7 @@ _reporting = _shared(
 )
 @_watched
 @_waiving
+@_gate
 @_reporting
 def check(simulate: bool, seed: int, events: int, activities: str | None, **options: Any) -> int:
     """
@@ -710,6 +714,7 @@ def _refuse_beside_resume() -> None:
 @_ending
 @_watched
 @_waiving
+@_gate
 @_reporting
 def resume(run: str, **options: Any) -> int:
     """
@@ -781,6 +786,7 @@ def history(as_json: bool, chdir: str, last: int) -> int:
 @main.command()
 @_RUN
 @_waiving
+@_gate
 @_reporting
 def replay(as_json: bool, run: str, **options: Any) -> int:
     """
@@ -807,22 +813,60 @@ def replay(as_json: bool, run: str, **options: Any) -> int:
     multiple=True,
     help="Show it by the criteria of a framework such as soc2; repeatable.",
 )
+@_gate
 @_reporting
 def report(as_json: bool, run: str, **options: Any) -> int:
     """
     Show the report of a run again, in any format.
 
-    RUN is the id of a run or its folder, by itself the latest.
+    RUN is the id of a run or its folder, by itself the latest. The exit code is 0 once it is shown; with --fail-on or
+    --soft-fail it is what the run counts as by them.
     """
     from auditor import app
 
+    gates = any(_is_given(name) for name in ("fail_on", "soft_fail"))
+
     options["reports"] = _asked_for(as_json, options["reports"])
     job = _job(**{**_NO_POLICIES, **options})
-    found = app.report(job, run)
+    found = app.report(job, run, gates=gates)
     if found.value is None:
         _mistakes(found.diagnostics)
+    if gates:
+        return _told(found.value, job)
     _tell(found.value, job)
     return 0
+
+
+@main.command()
+@click.argument("name", metavar="[FILE | RUN]", default="latest")
+@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_json
+def show(as_json: bool, name: str, chdir: str) -> int:
+    """
+    Show a saved plan, a JSON report, or a run.
+
+    FILE is a plan of `auditor plan --out` or a report of `--report json=FILE`; RUN is the id of a run or its folder,
+    by itself the latest.
+    """
+    from auditor import app
+    from auditor.model.plan import Plan
+
+    job = _job(**_NO_POLICIES, chdir=chdir)
+    found = app.show(job, name)
+    if found.value is None:
+        _mistakes(found.diagnostics)
+    if isinstance(found.value, Plan):
+        _out(app.plan_document(found.value) if as_json else app.plan_text(found.value, **_look()))
+    else:
+        _out(app.document(found.value, "json" if as_json else "text", job, **_look()))
+    return 0
+
+
+def _is_given(option: str) -> bool:
+    """Tell whether an option stands on the command line."""
+    from click.core import ParameterSource
+
+    return click.get_current_context().get_parameter_source(option) is not ParameterSource.DEFAULT
 
 
 def _asked_for(as_json: bool, reports: tuple[str, ...]) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ def test_every_file_that_a_document_names_exists(document):
 
 def _source_codes() -> set[str]:
     code = re.compile(
-        r'"((?:yaml|schema|fmt|file|project|plan|policy|variable|option|records|resource|report|scim|jmes|message|query|credentials|evidence|evaluation|internal|simulator|waiver|test|run|replay|roles)\.(?!json)[a-z-]+)"'
+        r'"((?:yaml|schema|fmt|file|project|plan|policy|variable|option|records|resource|report|scim|jmes|message|query|credentials|evidence|evaluation|internal|simulator|waiver|test|run|replay|roles|show)\.(?!json)[a-z-]+)"'
     )
     return {
         match

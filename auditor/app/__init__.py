@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from auditor.app.replaying import replay, report
     from auditor.app.run import check
     from auditor.app.scaffold import init
+    from auditor.app.showing import show
     from auditor.app.simulation import SimulatorJob, faults, simulate
     from auditor.app.suggesting import suggest
     from auditor.app.testing import TestJob, run_tests, test_targets, write_test_reports
@@ -102,6 +103,7 @@ __all__ = [
     "save",
     "schema",
     "schema_names",
+    "show",
     "sign_off",
     "simulate",
     "suggest",
@@ -159,6 +161,7 @@ _HOMES = {
     "run_tests": "testing",
     "schema": "views",
     "schema_names": "views",
+    "show": "showing",
     "simulate": "simulation",
     "suggest": "suggesting",
     "suggestions_text": "views",

@@ -99,9 +99,11 @@ def judged_by(folder: RunFolder) -> Judged:
     return judged
 
 
-def report(job: Job, run: str) -> Checked[Report]:
+def report(job: Job, run: str, *, gates: bool = False) -> Checked[Report]:
     """
     Return the report of a run as it was, and write it in the formats that are asked for.
+
+    With *gates* its exit code and reason are by the gate that the job asks for, in place of those of the run.
 
     Where the job names frameworks, it is shown by their criteria, in place of those of the run.
     """
@@ -118,6 +120,9 @@ def report(job: Job, run: str) -> Checked[Report]:
         return Checked(None, (unreadable(folder, error),))
     if frameworks.value:
         recorded = with_views(recorded, frameworks.value)
+    if gates:
+        code, reason = gate_of(job).conclude(recorded.verdicts, recorded.problems, recorded.waivers)
+        recorded = replace(recorded, exit_code=code, exit_reason=reason)
     return _written(job, replace(recorded, root_digest=folder.root_digest))
 
 

@@ -120,17 +120,20 @@ def _count(given: dict[str, Any]) -> Count:
 
 def saved_plan(job: Job) -> Checked[SavedPlan]:
     """Return the plan that a job names instead of policies; None where it names none."""
-    document = _document(job.folder / job.paths[0]) if len(job.paths) == 1 else None
-    return Checked(None) if document is None else _plan(document, job.paths[0])
+    document = read_document(job.folder / job.paths[0]) if len(job.paths) == 1 else None
+    return Checked(None) if document is None else saved_from(document, job.paths[0])
 
 
 def read_plan(path: Path, file: str) -> Checked[SavedPlan]:
     """Return the plan that a file holds; *file* is the name that people see."""
-    document = _document(path)
-    return _plan(document, file) if document else Checked(None, (_unreadable(file, "it is no document"),))
+    document = read_document(path)
+    return (
+        saved_from(document, file) if document else Checked(None, (_unreadable(file, "it is no document"),))
+    )
 
 
-def _plan(document: dict[str, Any], file: str) -> Checked[SavedPlan]:
+def saved_from(document: dict[str, Any], file: str) -> Checked[SavedPlan]:
+    """Return the plan that a document is; *file* is the name that people see."""
     schema = json.loads(config.shipped("schemas", "plan.schema.json").read_text("utf-8"))
     flaw = next(Draft202012Validator(schema).iter_errors(document), None)
     if flaw is not None:
@@ -138,7 +141,7 @@ def _plan(document: dict[str, Any], file: str) -> Checked[SavedPlan]:
     return Checked(SavedPlan(file, document))
 
 
-def _document(path: Path) -> dict[str, Any] | None:
+def read_document(path: Path) -> dict[str, Any] | None:
     """Return the JSON document of a file that is no policy: every policy has a version, documents have a format's."""
     try:
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:

@@ -32,6 +32,11 @@ class Status(IntEnum):
     FAIL = 2
     ERROR = 3
 
+    @classmethod
+    def _missing_(cls, value: object) -> Status | None:
+        """Return the status that a report calls by a word."""
+        return next((status for status in cls if status.word == value), None)
+
     def merge(self, other: Status) -> Status:
         """Return the status of both together."""
         return max(self, other)

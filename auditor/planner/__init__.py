@@ -19,7 +19,7 @@ from auditor.model.query import CompiledCheck, Program
 from auditor.model.resource import Catalogue
 from auditor.planner.checkup import Checkup, checkup
 from auditor.planner.counts import Counts
-from auditor.planner.document import to_document
+from auditor.planner.document import from_document, to_document
 from auditor.planner.keeping import kept
 from auditor.planner.merging import EVERYTHING, Demand, Shared, alone, length, shared, span
 from auditor.planner.queries import MAX_URL, Maker
@@ -30,6 +30,7 @@ __all__ = [
     "MAX_URL",
     "Checkup",
     "checkup",
+    "from_document",
     "kept",
     "least",
     "needed_roles",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from auditor import scim
-from auditor.model.instant import Window, format_instant
-from auditor.model.plan import Coverage, Plan, PlannedQuery
+from auditor.model.instant import Window, format_instant, parse_instant
+from auditor.model.plan import Count, Coverage, Inputs, Plan, PlannedEnvironment, PlannedQuery, Use
 
 FORMAT_VERSION: Final = "1.0"
 
@@ -117,3 +117,87 @@ def _coverage(coverage: Coverage | None) -> dict[str, Any] | None:
         "until": format_instant(coverage.until) if coverage.until else None,
         "note": coverage.note,
     }
+
+
+def from_document(document: dict[str, Any]) -> Plan:
+    """
+    Return the plan that a document under `schemas/plan.schema.json` is; `to_document` makes the same of it again.
+
+    Raises:
+        ValueError: an instant or a filter in it is none.
+    """
+    inputs, until = document["inputs"], document["valid_until"]
+    return Plan(
+        tool_version=document["tool_version"],
+        as_of=parse_instant(document["as_of"]),
+        policy_digest=document["policy_digest"],
+        environments=tuple(PlannedEnvironment(**planned) for planned in document["environments"]),
+        queries=tuple(map(_query_from, document["queries"])),
+        checks=tuple(document["checks"]),
+        skipped=document["skipped"],
+        probes=tuple(map(_query_from, document["probes"])),
+        requests_unmerged=document["requests_unmerged"],
+        valid_until=parse_instant(until) if until else None,
+        inputs=Inputs(
+            paths=tuple(inputs["paths"]),
+            environments=tuple(inputs["environments"]),
+            variables=tuple((option, text) for option, text in inputs["variables"]),
+            pushdown=inputs["pushdown"],
+            merge=inputs["merge"],
+            counts=tuple(
+                Count(**{**count, "window": _window_from(count["window"])}) for count in inputs["counts"]
+            ),
+            checks=tuple(inputs["checks"]),
+            tags=tuple(inputs["tags"]),
+            controls=tuple(inputs["controls"]),
+            frameworks=tuple(inputs["frameworks"]),
+        ),
+    )
+
+
+def _query_from(document: dict[str, Any]) -> PlannedQuery:
+    same = (
+        "id", "environment", "resource", "own_resource", "method", "path", "parameters", "filter_parameter",
+        "include_partial", "options", "page_size", "expected_records",
+    )  # fmt: skip
+    requests, rate = document["requests"], document["rate"]
+    return PlannedQuery(
+        **{name: document[name] for name in same},
+        filter=document["filter_template"],
+        further_filters=tuple(document["further_filters"]),
+        fallbacks=tuple(map(tuple, document["fallbacks"])),
+        window=_window_from(document["window"]),
+        slices=tuple(_a_window_from(piece) for piece in document["slices"]),
+        uses=tuple(
+            Use(**{**use, "window": _window_from(use["window"]), "caveats": tuple(use["caveats"])})
+            for use in document["checks"]
+        ),
+        coverage=_coverage_from(document["coverage"]),
+        requests_at_least=requests["at_least"],
+        requests_exact=requests["exact"],
+        requests_expected=requests["expected"],
+        rate_group=rate["group"],
+        requests_per_s=rate["requests_per_s"],
+        roles=tuple(document["roles"]),
+        caveats=tuple(document["caveats"]),
+        each=_query_from(document["each"]) if document["each"] else None,
+    )
+
+
+def _a_window_from(document: dict[str, str]) -> Window:
+    return Window(parse_instant(document["from"]), parse_instant(document["to"]))
+
+
+def _window_from(document: dict[str, str] | None) -> Window | None:
+    return _a_window_from(document) if document else None
+
+
+def _coverage_from(document: dict[str, Any] | None) -> Coverage | None:
+    if document is None:
+        return None
+    return Coverage(
+        covered=document["covered"],
+        uncovered=_window_from(document["uncovered"]),
+        until=parse_instant(document["until"]) if document["until"] else None,
+        note=document["note"],
+    )

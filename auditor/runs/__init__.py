@@ -20,7 +20,7 @@ from __future__ import annotations
 from auditor.runs.archive import Answer, Archive, Cut, entries, no_archive
 from auditor.runs.files import write_whole
 from auditor.runs.folder import Evidence, GivenFile, Kept, RunFolder, RunRecord, find_runs
-from auditor.runs.values import dump, load
+from auditor.runs.values import dump, from_plain, load
 from auditor.runs.verification import Difference, verify
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "dump",
     "entries",
     "find_runs",
+    "from_plain",
     "load",
     "no_archive",
     "verify",

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from auditor.model.value import parse_json
+from auditor.model.value import JSON, parse_json
 
 T = TypeVar("T")
 
@@ -37,8 +37,18 @@ def load(kind: type[T], text: bytes) -> T:
     Raises:
         ValueError: it holds no such value.
     """
+    return from_plain(kind, parse_json(text))
+
+
+def from_plain(kind: type[T], plain: JSON) -> T:
+    """
+    Return the value of a type that a JSON value is.
+
+    Raises:
+        ValueError: it is no such value.
+    """
     try:
-        found: T = _adapter(kind).validate_python(parse_json(text))
+        found: T = _adapter(kind).validate_python(plain)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in first["loc"])
