@@ -254,6 +254,29 @@ def only(value: JSON, need: jmes.Need) -> JSON:
     return {name: only(value[name], below) for name, below in need.fields.items() if name in value}
 
 
+def test_what_is_remembered_of_values_is_bounded_and_nothing_is_lost(monkeypatch):
+    monkeypatch.setattr("auditor.evaluator.onepass._MOST_PLANS", 2)
+    wheres = (
+        'action.type sw "USER."',
+        'result.status eq "FAILED"',
+        'action.type eq "USER.CREATED" and tags pr',
+    )
+    expect = {"every": "tags == `null`", "on_empty": "skip"}
+    compiled = program(
+        {f"c{n}": {"query": {**WINDOW, "where": where}, "expect": expect} for n, where in enumerate(wheres)}
+    )
+    found = [
+        event(number, action={"type": kind}, result={"status": status})
+        for number, (kind, status) in enumerate(
+            [(kind, status) for kind in TYPES for status in ("FAILED", "x")] * 3
+        )
+    ]
+    lines = [json.dumps(each).encode() for each in found]
+    expected = shown(one_by_one(compiled, found))
+    assert shown(in_pages(compiled, found, [5])) == expected
+    assert shown(in_one_pass(compiled, lines, [5], blocks=True)) == expected
+
+
 def test_a_file_that_is_not_held_gives_the_same_verdicts(auditor, policy, tmp_path, monkeypatch):  # noqa: F811
     path = tmp_path / "events.ndjson"
     found = [{**event(number), "actors": {"client": {"id": "x"}}} for number in range(2_500)]

@@ -33,7 +33,7 @@ _MOST_FIELDS: Final = 2
 """Fields that records are told apart by."""
 
 _MOST_PLANS: Final = 10_000
-"""Combinations of their values that are remembered at a time."""
+"""Combinations of their values that are remembered from one page to the next."""
 
 _UNKNOWN: Final[Any] = object()
 
@@ -133,6 +133,7 @@ class OnePass:
         Raises:
             ValueError: a line is no JSON object.
         """
+        self._forget()
         found, plan_of = rows.found, self._plans.get
         cares: list[tuple[int, _Plan]] = []
         for number, key in enumerate(self._keys(found)):
@@ -155,6 +156,7 @@ class OnePass:
 
     def take(self, records: Sequence[JSON], page: int = 1) -> None:
         """Offer records that are decoded already to the checks; a pass takes either records or lines."""
+        self._forget()
         plan_of = self._plans.get
         cares: list[tuple[JSON, _Plan]] = []
         for record, key in zip(records, self._keys(records), strict=True):
@@ -216,6 +218,16 @@ class OnePass:
         for population in self._populations:
             population.add(received.record, received)
 
+    def _forget(self) -> None:
+        """Let go of what is remembered of values where that is too much; not while records are on their way."""
+        if len(self._plans) < _MOST_PLANS:
+            return
+        for together in self._functions.values():
+            together.settle()
+        self._functions.clear()
+        self._plans.clear()
+        self._absent = _UNKNOWN
+
     def _plan(self, key: Any) -> _Plan | None:
         """Return what is done with records of which these are the values that tell them apart; None for nothing."""
         values = (key,) if len(self._paths) == 1 else key
@@ -226,12 +238,6 @@ class OnePass:
             decided = [test for test in population.tests if test.paths <= known.keys()]
             if all(test.holds(record) for test in decided):
                 cares.append((population, [test for test in population.tests if test not in decided]))
-        if len(self._plans) >= _MOST_PLANS:
-            self._plans.clear()
-            self._absent = _UNKNOWN
-            self._functions.clear()
-            for population in self._populations:
-                population.settle()
         plan = None
         if cares:
             plan = _Plan(*self._apart(cares), self._decoder([population for population, _ in cares]))
@@ -370,6 +376,11 @@ class _Together:
         ]
         self._run = jmes.every(self._expressions) if self._everies else None
         self._missing = jmes.Missing(select=False)
+
+    def settle(self) -> None:
+        """Hand over what was counted, and count no more."""
+        for population in self._populations:
+            population.settle(self)
 
     def take(self, record: JSON, received: Received, *, in_window: bool) -> None:
         """Take a record that the checks are about, if it lies in their window."""

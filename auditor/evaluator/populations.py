@@ -96,10 +96,10 @@ class Population:
         """How many records were selected."""
         return self._count + sum(counter.count for counter in self.counters)
 
-    def settle(self) -> None:
-        """Take over what others have counted, who will count no more."""
-        self._count = self.count
-        self.counters.clear()
+    def settle(self, counter: Counter) -> None:
+        """Take over what one has counted that will count no more."""
+        self._count += counter.count
+        self.counters.remove(counter)
 
     def add(self, record: JSON, received: Received) -> None:
         """Take a record, if the check is about it."""
