@@ -470,6 +470,8 @@ def test_an_interrupted_run_ends_with_130(auditor, policy, monkeypatch, tmp_path
         (["check", "--report", "junit=x", "--report", "json=x"], "option.bad-value", "a path of its own"),
         (["check", "--rate", "activities=fast"], "option.bad-value", "--rate activities=10/s"),
         (["check", "--rate", "activities=-1"], "option.bad-value", "--rate activities=10/s"),
+        (["check", "--simulate", "--rate", "activites=1"], "option.bad-value", 'did you mean "activities"?'),
+        (["check", "--simulate", "--rate", "rlgAudit=1"], "option.bad-value", 'did you mean "rlgAuditRps"?'),
         (["check", "--as-of", "2019-02-31"], "option.bad-instant", "no day or time of the calendar"),
         (["check", "--as-of", "yesterday"], "option.bad-instant", "2026-11-21T09:00:00Z"),
         (["check", "--var", "nonsense"], "variable.bad-option", "--var license_cap=10000"),

@@ -25,7 +25,7 @@ from auditor.app.saved import SavedPlan, saved_plan
 from auditor.app.simulation import Tenant, make_world, port_taken, tenant
 from auditor.app.watch import Event
 from auditor.evaluator import Audit
-from auditor.model.diagnostic import Checked, Diagnostic, Level
+from auditor.model.diagnostic import Checked, Diagnostic, Level, did_you_mean
 from auditor.model.evidence import Failure, Page, QueryEnd, due_probes
 from auditor.model.instant import Duration
 from auditor.model.plan import PlannedQuery
@@ -134,7 +134,7 @@ class _Run:
                 answering = stack.enter_context(tenant(world, as_of.value, self.started, port))
             except OSError as error:
                 return self.concluded((), (*problems, port_taken(error)))
-            problems += self._plan(answering, saved.value)
+            problems += self._plan(answering, saved.value) + self._nobodys_rates(rates.value or {})
             if self.planned is None or any(problem.level is Level.ERROR for problem in problems):
                 return self.concluded((), problems)
             begun = self._begin(stack)
@@ -232,6 +232,17 @@ class _Run:
         return (
             *checked.diagnostics,
             *(saved.deviations(meant.value.plan, now) if meant.value is not None else ()),
+        )
+
+    def _nobodys_rates(self, rates: Mapping[str, float]) -> tuple[Diagnostic, ...]:
+        """Return the mistakes of rates that would slow nothing down."""
+        kinds = self.planned.project.catalogue.values() if self.planned else ()
+        known = {name for kind in kinds for name in (kind.kind, kind.rate.group)}
+        return tuple(
+            problem.with_(help=did_you_mean(name, known) or problem.help)
+            for name in rates
+            if known and name not in known
+            for problem in (bad_option("--rate", name, "--rate activities=10/s"),)
         )
 
     def _begin(self, stack: ExitStack) -> Checked[Archive]:

@@ -54,7 +54,7 @@ def _stopped(when: str, option: str) -> FetchError:
     return FetchError(
         "evidence.stopped",
         f"The run was stopped {when}, as {option} says, before everything was read.",
-        f"Run again with a larger {option}, or with fewer checks or shorter windows.",
+        f"Go on with it: auditor resume. Or run again with a larger {option}, fewer checks or shorter windows.",
     )
 
 
