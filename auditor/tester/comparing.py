@@ -28,7 +28,7 @@ def _differences(expected: Expected, verdict: Verdict) -> Iterator[Difference]:
         "verdict": verdict.status.word,
         "code": verdict.code,
         "population": verdict.population,
-        "violations": [_name(violation) for violation in violations],
+        "violations": [*map(_name, violations), *_left_out(verdict)],
         "message": violations[0].message if violations else None,
     }
     for what, value in expected.asserted.items():
@@ -38,6 +38,13 @@ def _differences(expected: Expected, verdict: Verdict) -> Iterator[Difference]:
     is_vacuous = verdict.status is Status.PASS and not verdict.population
     if is_vacuous and expected.verdict == "pass" and expected.population is None:
         yield Difference(what="population", expected="some record (else say population: 0)", observed=0)
+
+
+def _left_out(verdict: Verdict) -> Iterator[str]:
+    """Yield what stands for violations that the verdict does not show, so that no test passes without them."""
+    more = sum(outcome.exceptions - len(outcome.violations) for outcome in verdict.outcomes)
+    if more:
+        yield f"and {more} more: split the test, a verdict shows the first ones only"
 
 
 def _name(violation: Violation) -> str:
