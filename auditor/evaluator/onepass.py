@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -235,9 +236,9 @@ class OnePass:
         record = _record(known)
         cares: list[tuple[Population, list[Test]]] = []
         for population in self._populations:
-            decided = [test for test in population.tests if test.paths <= known.keys()]
-            if all(test.holds(record) for test in decided):
-                cares.append((population, [test for test in population.tests if test not in decided]))
+            left = _left(population.tests, known.keys(), record)
+            if left is not None:
+                cares.append((population, left))
         plan = None
         if cares:
             plan = _Plan(*self._apart(cares), self._decoder([population for population, _ in cares]))
@@ -323,6 +324,20 @@ def _is_text(kind: ResourceKind, path: str) -> bool:
     for step in path.split("."):
         schema = schema.get("properties", {}).get(step, {}) if schema.get("type") == "object" else {}
     return schema.get("type") == "string" and schema.get("format") != "date-time"
+
+
+def _left(tests: Iterable[Test], known: AbstractSet[str], record: JSON) -> list[Test] | None:
+    """Return the tests that a record with *known* paths does not decide; None where one of them does not hold."""
+    left = []
+    for test in tests:
+        try:
+            if not test.paths <= known:
+                left.append(test)
+            elif not test.holds(record):
+                return None
+        except ValueError:  # which each record is counted for
+            left.append(test)
+    return left
 
 
 def _record(values: Mapping[str, JSON]) -> dict[str, Any]:
