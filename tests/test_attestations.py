@@ -246,7 +246,7 @@ def test_a_redacted_run_holds_pseudonyms_and_is_judged_again_as_far_as_it_can_be
     assert ran.code == 0, ran
     everything = "".join(written(path) for path in (tmp_path / "shared").rglob("*"))
     assert names
-    assert not [name for name in names if f'"{name}"' in everything or f"{name} deleted" in everything]
+    assert not [name for name in names if name in everything]
     assert "p-" in everything
     assert auditor("verify", "shared").code == 0
     assert auditor("verify", run.name).code == 0

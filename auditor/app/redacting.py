@@ -206,14 +206,21 @@ class _Redaction:
                 self._words.setdefault(text, pseudonym(text, self.key))
 
     def _told(self, value: JSON) -> JSON:
-        """Return a JSON value in which pseudonyms stand for the texts that are known."""
+        """
+        Return a JSON value in which pseudonyms stand for the texts that are known.
+
+        What a record or a violation holds is looked for inside of its other texts too: "Created session for Ada".
+        """
         if isinstance(value, dict):
-            own = {text for text in _texts(value) if text in self._words} if "message" in value else ()
             told = {self._word(name): self._told(inner) for name, inner in value.items()}
-            return _replaced(told, {text: self._words[text] for text in own if len(text) >= _SHORTEST})
+            return self._told_within(told, value) if "message" in value else told
         if isinstance(value, list):
-            return [self._told(element) for element in value]
+            return [self._told_within(self._told(element), element) for element in value]
         return self._word(value) if isinstance(value, str) else value
+
+    def _told_within(self, told: JSON, value: JSON) -> JSON:
+        own = {text for text in _texts(value) if len(text) >= _SHORTEST and text in self._words}
+        return _replaced(told, {text: self._words[text] for text in own})
 
     def _word(self, text: str) -> str:
         return self._words.get(text, text)
