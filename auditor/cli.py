@@ -745,8 +745,13 @@ _RUN: Final = _shared(
     show_default=True,
     help="How it is told.",
 )
+@click.option(
+    "--privacy",
+    type=click.Choice(["ids", "full"]),
+    help="Personal fields as identifiers or in full (default: in full, as identifiers in Markdown).",
+)
 @_json
-def diff(as_json: bool, old: str, new: str, chdir: str, form: Any) -> int:
+def diff(as_json: bool, old: str, new: str, chdir: str, form: Any, privacy: Any) -> int:
     """
     Compare two runs: what is new, persists or is gone.
 
@@ -760,7 +765,8 @@ def diff(as_json: bool, old: str, new: str, chdir: str, form: Any) -> int:
         if as_json:
             _out(app.diagnostics_document(compared.diagnostics))
         _mistakes(compared.diagnostics)
-    _out(app.comparison_text(compared.value, "json" if as_json else form, **_look()))
+    form = "json" if as_json else form
+    _out(app.comparison_text(compared.value, form, privacy=privacy, **_look()))
     click.echo(f"auditor: {compared.value.exit_reason} (exit {compared.value.exit_code})", err=True)
     return compared.value.exit_code
 

@@ -100,6 +100,16 @@ def test_two_runs_read_as_a_text_and_as_markdown(two: tuple[str, str], auditor: 
     markdown = auditor("diff", *two, "--format", "markdown").out
     assert "| high | FAIL | FAIL | 1 | 1 | 1 | 1 | 0 |" in markdown
     assert "canary" not in markdown
+    assert "canary" in auditor("diff", *two, "--format", "markdown", "--privacy", "full").out
+    for form in ("text", "json", "markdown"):
+        told = auditor("diff", *two, "--format", form, "--privacy", "ids").out
+        assert "event-4" in told
+        assert "canary" not in told
+
+
+def test_a_misspelt_run_is_told_as_it_was_meant(two: tuple[str, str], auditor: Run):
+    assert 'did you mean "latest"?' in auditor("report", "latset").errors
+    assert f'did you mean "{two[0]}"?' in auditor("verify", two[0][:-1]).errors
 
 
 def test_what_the_newer_run_did_not_decide_is_neither_fixed_nor_an_all_clear(

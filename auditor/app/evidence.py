@@ -16,7 +16,7 @@ from auditor import __version__, planner, runs
 from auditor.app.documents import data_folder
 from auditor.app.jobs import Job, Planned, Simulation
 from auditor.app.saved import SavedPlan, read_plan
-from auditor.model.diagnostic import Checked, Diagnostic
+from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.evidence import due_probes
 from auditor.model.instant import parse_instant
 from auditor.model.plan import Plan
@@ -92,7 +92,13 @@ def find_run(job: Job, name: str) -> Checked[RunFolder]:
         return RunFolder.open(known[-1])
     path = job.folder / name
     below = runs_folder(job) / name
-    return RunFolder.open(path if path.is_dir() or "/" in name or not below.is_dir() else below)
+    if path.is_dir() or "/" in name:
+        return RunFolder.open(path)
+    found = RunFolder.open(below if below.is_dir() else path)
+    hint = did_you_mean(name, {LATEST, *(run.name for run in runs.find_runs(runs_folder(job)))})
+    if found.value is not None or not hint.endswith("?"):
+        return found
+    return Checked(None, tuple(problem.with_(help=f"{hint} {problem.help}") for problem in found.diagnostics))
 
 
 def begin(job: Job, planned: Planned, run_id: str, started: datetime) -> Checked[RunFolder]:

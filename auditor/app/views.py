@@ -53,9 +53,16 @@ def roles_document(plan: Plan) -> str:
 
 
 def comparison_text(
-    comparison: Comparison, form: Literal["text", "json", "markdown"], *, width: int, color: bool
+    comparison: Comparison,
+    form: Literal["text", "json", "markdown"],
+    *,
+    privacy: Literal["ids", "full"] | None = None,
+    width: int,
+    color: bool,
 ) -> str:
-    """Return two runs beside one another, in a form."""
+    """Return two runs beside one another, in a form; Markdown shows identifiers for names unless *privacy* is given."""
+    if (privacy or ("ids" if form == "markdown" else "full")) == "ids":
+        comparison = comparison.without_names()
     if form == "markdown":
         return comparison_view.render_markdown(comparison)
     if form == "json":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -44,6 +44,11 @@ class ComparedViolation:
     waived_before: str | None = None
     waived_now: str | None = None
 
+    def without_names(self) -> ComparedViolation:
+        """Return the same without personal data."""
+        identity, message = self.anonymous
+        return replace(self, identity=identity, message=message)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedCheck:
@@ -79,6 +84,16 @@ class Comparison:
     checks: tuple[ComparedCheck, ...]
     exit_code: int
     exit_reason: str
+
+    def without_names(self) -> Comparison:
+        """Return the same without personal data."""
+        return replace(
+            self,
+            checks=tuple(
+                replace(check, violations=tuple(one.without_names() for one in check.violations))
+                for check in self.checks
+            ),
+        )
 
     def count(self, fate: Fate) -> int:
         """Return how many violations had a fate."""

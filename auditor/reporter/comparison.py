@@ -77,7 +77,7 @@ def render_markdown(comparison: Comparison) -> str:
         new = [one for one in check.violations if one.fate == "new"]
         if new:
             lines += ["", f"**{escaped(check.name)}**", ""]
-            lines += [f"- {escaped(': '.join(one.anonymous))}" for one in new]
+            lines += [f"- {escaped(f'{one.identity}: {one.message}')}" for one in new]
     return visible("\n".join(lines)) + "\n"
 
 
