@@ -110,7 +110,7 @@ def _not_started(reason: str) -> Diagnostic:
         code="simulator.not-started",
         summary="Simulator not started",
         detail=f"{reason}.",
-        help="Mend the option, or take another port with --port.",
+        help="Mend the option (`--fault help` lists the faults), or take another port with --port.",
         subject="simulator",
     )
 
