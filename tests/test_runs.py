@@ -327,6 +327,38 @@ def test_a_run_that_was_changed_after_it_ended_does_not_go_on(name: str, auditor
     assert f"{name}: changed" in ran.out
 
 
+def test_of_two_environments_only_the_one_that_failed_is_asked_when_the_run_goes_on(
+    auditor: Run, policy, monkeypatch
+):
+    with tenant(monkeypatch) as running:
+        environment = (
+            f"    id: ${{env.PINGONE_ENVIRONMENT_ID}}\n    api_url: {running.api_url}\n"
+            f"    auth_url: {running.auth_url}\n"
+        )
+        (policy / "auditor.yaml").write_text(
+            "version: 1\npolicies: [policy.yaml]\nenvironments:\n"
+            f"  one:\n{environment}  two:\n{environment}    credentials:\n      client_secret: ${{env.SECOND}}\n",
+            "utf-8",
+        )
+        both = ("--environment", "one", "--environment", "two", "--rate", "activities=0", "--json")
+        monkeypatch.setenv("SECOND", "wrong")
+        failed = json.loads(auditor("check", *both).out)
+        assert failed["verdicts"], failed["problems"]
+        asked = len([one for one in running.requests if "as/token" not in one.path])
+        running.requests.clear()
+        monkeypatch.setenv("SECOND", os.environ["PINGONE_CLIENT_SECRET"])
+        gone_on = json.loads(auditor("resume", "--rate", "activities=0", "--json").out)
+        again = len([one for one in running.requests if "as/token" not in one.path])
+    before = {verdict["name"]: verdict["status"] for verdict in failed["verdicts"]}
+    after = {verdict["name"]: verdict["status"] for verdict in gone_on["verdicts"]}
+    assert {status for name, status in before.items() if name.startswith("two/")} == {"error"}
+    assert {name for name, status in after.items() if status == "error"} == set()
+    assert {name: after[name] for name in before if name.startswith("one/")} == {
+        name: status for name, status in before.items() if name.startswith("one/")
+    }
+    assert asked == again > 0
+
+
 @pytest.mark.usefixtures("policy")
 def test_a_run_goes_on_to_judge_as_it_was_begun_to(auditor: Run, tmp_path, monkeypatch):
     with tenant(monkeypatch):
