@@ -90,6 +90,7 @@ def test_a_report_and_a_run_are_shown_as_they_were_told(auditor: Run):  # noqa: 
     words = ("check", "policy.yaml", "--records", "activities=events.json", *AS_OF)
     told = auditor(*words, "--report", "json=report.json").out
     assert "FAIL" in told
+    assert "0 requests, 1 record " in " ".join(told.split())
     assert auditor("show", "report.json").out == told
     assert auditor("show").out == auditor("report").out == told
     assert json.loads(auditor("show", "--json").out) == json.loads(Path("report.json").read_text("utf-8"))

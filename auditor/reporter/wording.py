@@ -54,7 +54,8 @@ def totals(report: Report) -> dict[str, int]:
         "exceptions": sum(verdict.exceptions for verdict in report.verdicts),
         "undecided": sum(verdict.undecided for verdict in report.verdicts),
         "requests": sum(end.requests for end in ends),
-        "records": sum(end.records for end in ends),
+        # A probe serves no check; of given records it looks at those that the queries have read.
+        "records": sum(asked.end.records for asked in report.asked if asked.end and asked.query.uses),
         "problem_errors": sum(problem.level is Level.ERROR for problem in report.problems),
         "problem_warnings": sum(problem.level is Level.WARNING for problem in report.problems),
     }
