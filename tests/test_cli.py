@@ -641,6 +641,15 @@ def test_a_sensitive_variable_is_in_no_output(auditor, policy, monkeypatch, tmp_
 
 
 @pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("columns", ["20", "40", "41", "60"])
+def test_a_plan_fits_a_narrow_terminal(auditor, columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    ran = auditor("plan", "--as-of", AS_OF)
+    assert ran.code == 0
+    assert max(map(len, ran.out.splitlines())) <= max(int(columns), 40)
+
+
+@pytest.mark.usefixtures("project")
 def test_a_plan_asks_nothing_and_needs_no_credentials(auditor):
     ran = auditor("plan", "--as-of", AS_OF)
     assert ran.code == 0

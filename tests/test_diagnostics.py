@@ -64,7 +64,9 @@ def test_a_code_is_told_with_what_to_do(
         for earlier in case.get("before", ()):
             auditor(*earlier)
         for pattern, content in case.get("later", {}).items():
-            for path in tmp_path.glob(pattern):
+            folder, _, name = pattern.rpartition("/")
+            there = list(tmp_path.glob(pattern))
+            for path in there or [each / name for each in tmp_path.glob(folder)]:
                 write_file(path, content)
         ran = auditor(*words)
         told = told_as_json(auditor(*words, "--json")) if words[0] in {"check", "validate"} else None

@@ -24,7 +24,7 @@ from auditor.model.query import CompiledCheck
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value
 from auditor.model.verdict import Report
-from auditor.runs import Difference, GivenFile, RunFolder, RunRecord
+from auditor.runs import ATTESTATIONS, Difference, GivenFile, RunFolder, RunRecord
 
 LATEST: Final = "latest"
 """What the latest run is called."""
@@ -156,6 +156,8 @@ def resumed(job: Job) -> Checked[Resumed]:
     folder = found.value
     if _is_finished(folder):
         return Checked(None, (_finished(folder.record.run_id),))
+    if any((folder.path / ATTESTATIONS).glob("*")):
+        return Checked(None, (_signed(folder.record.run_id),))
     # A page that was damaged is asked for again; for what was asked, there is nothing but the journal's word.
     differences = runs.verify(folder.path) if folder.is_sealed else ()
     if spoilt := [one for one in differences if one.what != "added" and not one.file.startswith("pages/")]:
@@ -176,12 +178,12 @@ def resumed(job: Job) -> Checked[Resumed]:
 
 
 def _unfinished(job: Job) -> Checked[RunFolder]:
-    """Return the latest run that did not come to a good end."""
-    for path in reversed(runs.find_runs(runs_folder(job))):
-        found = RunFolder.open(path)
-        if found.value is not None and (path / PLAN).is_file() and not _is_finished(found.value):
-            return found
-    return Checked(None, (_none(job, "that could go on"),))
+    """Return the latest run, if it can go on; an older one has to be named."""
+    paths = [path for path in runs.find_runs(runs_folder(job)) if (path / PLAN).is_file()]
+    able = [path for path in paths if (run := RunFolder.open(path).value) and not _is_finished(run)]
+    if paths and able and able[-1] == paths[-1]:
+        return RunFolder.open(paths[-1])
+    return Checked(None, (_none(job, "that could go on", [path.name for path in able[-3:]]),))
 
 
 def _is_finished(folder: RunFolder) -> bool:
@@ -300,11 +302,28 @@ def locked(folder: RunFolder) -> Diagnostic:
     )
 
 
-def _none(job: Job, what: str = "") -> Diagnostic:
+def _signed(run: str) -> Diagnostic:
+    return Diagnostic(
+        code="run.signed",
+        summary="Run was signed",
+        detail=f"Somebody has signed the run {run}, and what is signed does not change.",
+        help="Start another run: auditor check",
+        subject=run,
+    )
+
+
+def _none(job: Job, what: str = "", older: Sequence[str] = ()) -> Diagnostic:
+    where = runs_folder(job)
+    if older:
+        detail = f"The latest run below {where} has read everything; of older ones, {', '.join(older)} could go on."
+    else:
+        detail = f"There is no run{f' {what}' if what else ''} below {where}."
     return Diagnostic(
         code="run.none",
         summary="No run",
-        detail=f"There is no run{f' {what}' if what else ''} below {runs_folder(job)}.",
-        help="Start one with auditor check, or set AUDITOR_DATA_DIR to where runs are.",
-        subject=str(runs_folder(job)),
+        detail=detail,
+        help=f"Name the one that is meant: auditor resume {older[-1]}"
+        if older
+        else "Start one with auditor check, or set AUDITOR_DATA_DIR to where runs are.",
+        subject=str(where),
     )

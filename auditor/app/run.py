@@ -34,7 +34,7 @@ from auditor.model.provenance import Provenance
 from auditor.model.query import Program
 from auditor.model.verdict import Asked, Report, Status, VariableUse, Verdict
 from auditor.model.waiver import WaiverUse
-from auditor.runs import Archive, RunFolder
+from auditor.runs import Archive, Reopened, RunFolder
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -256,8 +256,11 @@ class _Run:
             return Checked(None, begun.diagnostics)
         try:
             stack.enter_context(begun.value.locked())
+            before = begun.value.root_digest
             begun.value.unseal()
             archive = begun.value.archive()
+            if before is not None:
+                archive.note(Reopened(root_digest=before))
         except BlockingIOError:
             return Checked(None, (locked(begun.value),))
         except OSError as error:

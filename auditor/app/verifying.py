@@ -68,15 +68,10 @@ class Verified:
 
 
 def _told(one: Attestation, *, with_key: bool) -> str:
-    how = (
-        "signed with this key"
-        if with_key
-        else f"said to be signed with key {one.key_id[:16]}… (not checked: --key)"
-    )
-    what = (
-        one.predicate.get("result")
-        or f"signed off by {one.predicate.get('reviewer')}: {one.predicate.get('note')}"
-    )
+    result = one.predicate.get("result")
+    reviewer, note = one.predicate.get("reviewer"), one.predicate.get("note")
+    what = f"states that the run {result}" if result else f"signed off by {reviewer}: {note}"
+    how = "the signature is of this key" if with_key else f"key {one.key_id[:16]}…, not checked: --key"
     return visible(f"  {one.file}: {what}; {how}")
 
 

@@ -73,10 +73,15 @@ def _tell(event: Event) -> None:
         "waited_s": round(event.waited_s, 3),
         "elapsed_s": round(event.elapsed_s, 3),
     }
-    how = f"NOT complete [{event.failure.code}]" if event.failure else f"complete ({event.assurance})"
+    how = f"NOT complete [{event.failure.code}]" if event.failure else _complete(event)
     again = f", {_number(event.retries, 'retry', 'retries')}" if event.retries else ""
     read = f"{_number(event.pages, 'page')}, {_number(event.records, 'record')}"
     _log.info("%s: %s, %s, %.1f s%s", event.query, read, how, event.elapsed_s, again, extra={"told": told})
+
+
+def _complete(end: QueryEnd) -> str:
+    """Say why an answer is complete; a probe asks for one record, and is as complete as it can be."""
+    return f"complete ({end.assurance})" if end.assurance else "complete"
 
 
 def log_end(report: Report) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -79,6 +79,8 @@ class Reading:
     _parts: list[Part] = field(init=False, default_factory=list)
     """What makes up the answer: a part for each filter and slice that was read to its end."""
     _started: datetime | None = field(init=False, default=None)
+    _recalled: int = field(init=False, default=0)
+    """Answers that were kept from before."""
     _newest_asked_at: datetime | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -147,13 +149,19 @@ class Reading:
             count=self._count,
             first=ledger.first,
             last=ledger.last,
-            requests=progress.effort.requests,
+            requests=self._recalled + progress.effort.requests,
             retries=progress.effort.retries,
             waited_s=progress.effort.waited_s,
             clock_skew_s=progress.clock_skew_s,
             correlation_ids=tuple(progress.correlation_ids),
-            warnings=(*remarks, *progress.warnings),
+            warnings=(*remarks, *self._sittings(), *progress.warnings),
         )
+
+    def _sittings(self) -> Iterator[str]:
+        """Say that the answer was read at two times: of what changed between them, each has its own."""
+        asked = self._progress.effort.requests
+        if self._recalled and asked:
+            yield f"The run went on: {self._recalled} of {self._recalled + asked} answers were kept from before."
 
     @property
     def _count(self) -> int | None:
@@ -350,6 +358,7 @@ class Reading:
         recalled = await self._keeper.recalled(request)
         if recalled is not None:
             part.recalled = part.recalled or recalled.status == 200
+            self._recalled += 1
             self._note_asked(part.window, recalled.at)
             self._note(recalled)
             return recalled

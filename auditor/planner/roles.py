@@ -105,16 +105,18 @@ def superfluous(
     for environment in environments:
         readers = _readers(query for query in plan.queries if query.environment == environment.name)
         here = [one for one in held if _reaches(one, environment)]
-        used = least(readers, {one.role for one in here})
         best = least(readers)
-        too_many = sum(not reads_only(role) for role in used) > sum(not reads_only(role) for role in best)
-        for role in used:
+        kept = {one.role for one in here}.intersection(best)
+        # What the least roles do not read already needs others that are held.
+        rest = {name: roles for name, roles in readers.items() if kept.isdisjoint(roles)}
+        instead = ", ".join(role for role in best if role not in kept)
+        for role in (*kept, *least(rest, {one.role for one in here})):
             # One that reaches the environment alone is less than one for the whole organization.
             one = min(
                 (one for one in here if one.role == role), key=lambda one: one.scope_type == "ORGANIZATION"
             )
-            if too_many and not reads_only(role) and role not in best:
-                spared[one] = f"It can change things. Instead of it these will do: {', '.join(best)}."
+            if role not in kept and not reads_only(role):
+                spared[one] = f"It can change things. Instead of it these will do: {instead}."
             elif one.scope_type == "ORGANIZATION" and not whole_organization:
                 names = ", ".join(found.name for found in environments)
                 spared[one] = f"It reaches the whole organization. Limit it to: {names}."

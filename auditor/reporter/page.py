@@ -16,6 +16,9 @@ from auditor.reporter.wording import Fact, told
 NARROWEST: Final = 40
 """Terminal cells below which the columns would leave no room for words."""
 
+LEAST_ROOM: Final = 12
+"""Terminal cells that a text needs behind a head on the same line."""
+
 FACT_CHARACTERS: Final = 400
 """Characters that one fact may take."""
 
@@ -31,6 +34,10 @@ class Page:
     def put(self, text: str, style: str = "", *, head: str = "", head_style: str = "") -> None:
         """Write a text, wrapped, behind a head of one line; all its lines begin where the head ends."""
         indent = cell_len(head)
+        if indent > self.width - LEAST_ROOM:  # a name can be longer than the terminal is wide
+            self.put(head.strip(), head_style)
+            self.put(text, style, head=" " * 4)
+            return
         for number, line in enumerate(_wrap(visible(text).expandtabs(4), self.width - indent)):
             start = self._styled(head, head_style) if number == 0 else " " * indent
             self._lines.append(start + self._styled(line, style) if line else start.rstrip())

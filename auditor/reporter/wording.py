@@ -318,7 +318,7 @@ def answer(asked: Asked) -> str:
     brought = f"{quantity(end.requests, 'request')}, {quantity(end.records, 'record')}"
     if end.failure:
         return f"{brought}, not complete [{end.failure.code}]"
-    return f"{brought}, complete ({end.assurance})"
+    return f"{brought}, complete ({end.assurance})" if end.assurance else f"{brought}, complete"
 
 
 def query(asked: Asked) -> Iterator[Fact]:

@@ -17,13 +17,14 @@ Only this package reads and writes there. Files are written whole or not at all,
 
 from __future__ import annotations
 
-from auditor.runs.archive import Answer, Archive, Cut, entries, no_archive
+from auditor.runs.archive import Answer, Archive, Cut, Reopened, entries, no_archive
 from auditor.runs.files import write_whole
-from auditor.runs.folder import Evidence, GivenFile, Kept, RunFolder, RunRecord, find_runs
+from auditor.runs.folder import ATTESTATIONS, Evidence, GivenFile, Kept, RunFolder, RunRecord, find_runs
 from auditor.runs.values import dump, from_plain, load
 from auditor.runs.verification import Difference, verify
 
 __all__ = [
+    "ATTESTATIONS",
     "Answer",
     "Archive",
     "Cut",
@@ -31,6 +32,7 @@ __all__ = [
     "Evidence",
     "GivenFile",
     "Kept",
+    "Reopened",
     "RunFolder",
     "RunRecord",
     "dump",

@@ -82,6 +82,14 @@ class Void:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reopened:
+    """The run went on after it had been sealed: `root_digest` is what was said of it before."""
+
+    what: Literal["reopened"] = "reopened"
+    root_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The end of a query."""
 
@@ -89,7 +97,7 @@ class Ended:
     end: QueryEnd
 
 
-Entry = Annotated[Answer | Cut | Restart | Void | Ended, Field(discriminator="what")]
+Entry = Annotated[Answer | Cut | Restart | Void | Reopened | Ended, Field(discriminator="what")]
 
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_]+")
 """What of a query's id does not go into the name of a folder."""
@@ -146,7 +154,7 @@ class Archive:
             try:
                 if not line.endswith(b"\n"):
                     break
-                entry: Answer | Cut | Restart | Void | Ended = load(Entry, line)  # type: ignore[arg-type]
+                entry: Answer | Cut | Restart | Void | Reopened | Ended = load(Entry, line)  # type: ignore[arg-type]
             except ValueError:
                 break
             archive._take_in(entry)
@@ -161,7 +169,7 @@ class Archive:
             archive._answers[asked] = deque([*answered, *refused] if sealed else answered)
         return archive
 
-    def _take_in(self, entry: Answer | Cut | Restart | Void | Ended) -> None:
+    def _take_in(self, entry: Answer | Cut | Restart | Void | Reopened | Ended) -> None:
         match entry:
             case Answer():
                 self._numbers[entry.query] = max(self._numbers[entry.query], entry.number)
@@ -300,7 +308,7 @@ class Archive:
             return None
         return self.folder / PAGES / _NO_NAME.sub("-", query) / f"{number:06}.json.zst"
 
-    def note(self, entry: Answer | Cut | Restart | Void | Ended) -> None:
+    def note(self, entry: Answer | Cut | Restart | Void | Reopened | Ended) -> None:
         """
         Add a line to the journal, whole or not at all.
 
@@ -325,7 +333,7 @@ class Archive:
                 os.close(handle)
 
 
-def entries(folder: Path) -> Iterator[Answer | Cut | Restart | Void | Ended]:
+def entries(folder: Path) -> Iterator[Answer | Cut | Restart | Void | Reopened | Ended]:
     """
     Yield what a journal holds, in order.
 

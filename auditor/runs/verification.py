@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from auditor.model.value import parse_json
+from auditor.runs.archive import Reopened, entries
 from auditor.runs.files import read_bounded
 from auditor.runs.folder import FORMAT_VERSION, MANIFEST, MAX_DOCUMENT_BYTES, ROOT, content_of
 
@@ -47,7 +48,9 @@ def _differences(folder: Path, root_digest: str | None) -> Iterator[Difference]:
     if root != f"{actual}\n".encode():
         yield Difference(ROOT, "changed", "it is not the SHA-256 of the manifest")
     if root_digest is not None and root_digest.removeprefix("sha256:").lower() != actual:
-        yield Difference(MANIFEST, "changed", f"its SHA-256 is {actual}")
+        went_on = f"sha256:{root_digest.removeprefix('sha256:').lower()}" in _before(folder)
+        why = "the run went on after it had this digest" if went_on else f"its SHA-256 is {actual}"
+        yield Difference(MANIFEST, "changed", why)
     try:
         files = _files(manifest)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -57,6 +60,14 @@ def _differences(folder: Path, root_digest: str | None) -> Iterator[Difference]:
         yield Difference(name, "added")
     for name, (size, digest) in files.items():
         yield from _of_file(folder, name, size, digest)
+
+
+def _before(folder: Path) -> set[str]:
+    """Return the root digests that the run had before it went on, as its journal tells them."""
+    try:
+        return {entry.root_digest for entry in entries(folder) if isinstance(entry, Reopened)}
+    except (OSError, ValueError):
+        return set()
 
 
 def _files(manifest: bytes) -> dict[str, tuple[int, str]]:

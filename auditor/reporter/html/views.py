@@ -393,7 +393,7 @@ def _covered(asked: Asked) -> str:
     if end.failure:
         return f"Not complete: {one_line(end.failure.reason)}"
     whole = "The whole window was read" if asked.query.window else "All that is there was read"
-    return f"{whole} ({end.assurance})."
+    return f"{whole} ({end.assurance})." if end.assurance else "One record was asked for, and it came."
 
 
 def _listed(outcome: Outcome) -> str:
