@@ -187,10 +187,7 @@ def test_a_run_that_was_stopped_asks_only_for_what_is_missing(auditor: Run, tmp_
     assert essence(gone_on.out) == essence(whole.out)
     assert len(sent) == len(set(sent)) == len([path for path in asked if "as/token" not in path])
     assert auditor("verify").code == 0
-    (said,) = {
-        verdict["caveats"][-1] for verdict in json.loads(gone_on.out)["verdicts"] if "hot" in str(verdict)
-    } or {""}
-    assert said.startswith("The run went on: ")
+    assert "The run went on: " in gone_on.out
     sealed_before = json.loads(stopped.out)["root_digest"]
     before = auditor("verify", "--digest", sealed_before)
     assert before.code == 2
