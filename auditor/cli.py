@@ -647,7 +647,7 @@ _reporting = _shared(
     is_flag=False,
     flag_value="latest",
     metavar="[RUN]",
-    help="Go on with a run that came to no good end, the latest by itself.",
+    help="Go on with a run that came to no good end, by itself the latest run.",
 )
 @_ending
 @click.option(
@@ -720,7 +720,7 @@ def resume(run: str, **options: Any) -> int:
     """
     Go on with a run that was interrupted, stopped or cut off.
 
-    Only what is missing is asked for. RUN is the id of a run or its folder, by itself the latest that can go on.
+    Only what is missing is asked for. RUN is the id of a run or its folder, by itself the latest run.
     """
     return _check(resume=run, paths=(), environments=(), variable_files=(), **options)
 
@@ -1063,8 +1063,8 @@ def _exported(exported: Any, out: str | None) -> int:
         except OSError as error:
             raise click.ClickException(f"{out} can not be written: {error.strerror or error}") from None
     click.echo(
-        f"{found.records} of {found.population} records that {found.check} examined in run {found.run_id}, "
-        f"{found.digest}",
+        f"{found.records} of {found.population} records that {found.check} examined; the SHA-256 of this document is "
+        f"{found.digest}\nEvidence: run {found.run_id}, {found.root_digest}",
         err=True,
     )
     return 0
