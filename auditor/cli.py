@@ -127,12 +127,14 @@ def _shared(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+_chdir = click.option(
+    "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
+)
+
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON with a format_version.")
 
 _project = _shared(
-    click.option(
-        "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
-    ),
+    _chdir,
     click.option(
         "--environment",
         "environments",
@@ -377,7 +379,7 @@ def validate(as_json: bool, **options: Any) -> int:
 
 @main.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @click.option(
     "--check", "only_check", is_flag=True, help="Write nothing; exit 3 where a file is not canonical."
 )
@@ -705,7 +707,7 @@ def _refuse_beside_resume() -> None:
 
 @main.command()
 @click.argument("run", metavar="[RUN]", default="latest")
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @click.option(
     "--var", "variables", metavar="[PACK.]NAME=VALUE", multiple=True, help="Value of a sensitive variable."
 )
@@ -727,16 +729,14 @@ def resume(run: str, **options: Any) -> int:
 
 _RUN: Final = _shared(
     click.argument("run", metavar="[RUN]", default="latest"),
-    click.option(
-        "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
-    ),
+    _chdir,
 )
 
 
 @main.command()
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="[NEW]", default="latest")
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @click.option(
     "--format",
     "form",
@@ -772,7 +772,7 @@ def diff(as_json: bool, old: str, new: str, chdir: str, form: Any, privacy: Any)
 
 
 @main.command()
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @click.option(
     "--last", type=click.IntRange(min=1), default=10, show_default=True, help="How many runs to look at."
 )
@@ -845,7 +845,7 @@ def report(as_json: bool, run: str, **options: Any) -> int:
 
 @main.command()
 @click.argument("name", metavar="[FILE | RUN]", default="latest")
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @_json
 def show(as_json: bool, name: str, chdir: str) -> int:
     """
@@ -920,7 +920,7 @@ def _told(report: Report, job: Job, *, quiet: bool = False) -> int:
 
 @main.command()
 @click.argument("run", metavar="[RUN]", default="latest")
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @click.option("--digest", metavar="SHA256", help="The root digest that a report names.")
 @click.option(
     "--key", "key_file", metavar="FILE", help="The public key (PEM) that the run has to be signed with."
@@ -945,7 +945,7 @@ def verify(as_json: bool, run: str, chdir: str, digest: str | None, key_file: st
 
 @main.command("sign-off")
 @click.argument("run", metavar="[RUN]", default="latest")
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @click.option("--reviewer", metavar="NAME", required=True, help="Who has reviewed the run.")
 @click.option("--note", metavar="TEXT", default="", help="What the reviewer says of it.")
 @click.option(
@@ -975,9 +975,7 @@ def sign_off(run: str, chdir: str, reviewer: str, note: str, key_file: str) -> i
 def _records_of(*, needs_check: bool) -> Callable[[F], F]:
     return _shared(
         click.argument("run", metavar="[RUN]", default="latest"),
-        click.option(
-            "--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one)."
-        ),
+        _chdir,
         click.option(
             "--check", metavar="ID", required=needs_check, help="ID, PACK/ID or ENVIRONMENT/PACK/ID."
         ),
@@ -1071,7 +1069,7 @@ def _exported(exported: Any, out: str | None) -> int:
 
 
 @main.command()
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @click.option(
     "--older-than", metavar="DURATION", required=True, help="Take away runs that started longer ago, as 400d."
 )
@@ -1209,7 +1207,7 @@ def _on_mutation(number: int, total: int, check: str) -> None:
 
 @main.command(name="test")
 @click.argument("paths", nargs=-1, metavar="[PATH | pack:NAME]...")
-@click.option("--chdir", metavar="DIR", default=".", help="Folder of the project (default: the current one).")
+@_chdir
 @click.option("--filter", "name_filter", metavar="TEXT", default="", help="Only tests whose name holds this.")
 @click.option(
     "--coverage", is_flag=True, help="Tell what of each check no test shows; exit 2 where there is any."

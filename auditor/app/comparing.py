@@ -8,6 +8,7 @@ from typing import Final, get_args
 
 from auditor import runs
 from auditor.app.evidence import PROGRAM, REPORT, Judged, changed, runs_folder, unreadable
+from auditor.app.gate import number
 from auditor.app.jobs import Job
 from auditor.app.replaying import sealed_run
 from auditor.model.comparison import (
@@ -65,10 +66,10 @@ def compare(job: Job, old: str, new: str) -> Checked[Comparison]:
     undecided = sum(verdict.status is Status.ERROR for verdict in after.verdicts.values())
     worse = [check for check in checks if check.is_worse]
     if undecided:
-        code, reason = 1, f"{_number(undecided, 'check')} of the newer run could not be decided"
+        code, reason = 1, f"{number(undecided, 'check')} of the newer run could not be decided"
     elif worse:
         new_ones = sum(check.counts["new"] for check in worse)
-        code, reason = 2, f"{_number(new_ones, 'violation')} of {_number(len(worse), 'check')} are new"
+        code, reason = 2, f"{number(new_ones, 'violation')} of {number(len(worse), 'check')} are new"
     else:
         code, reason = 0, "nothing is new"
     return Checked(
@@ -206,7 +207,3 @@ def _no_violations(folder: RunFolder) -> Diagnostic:
         help="Compare runs that were made with --evidence full or violations.",
         subject=run,
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

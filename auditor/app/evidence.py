@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.evidence import due_probes
 from auditor.model.instant import parse_instant
 from auditor.model.plan import Plan
-from auditor.model.query import CompiledCheck
+from auditor.model.query import CompiledCheck, plain_kinds
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value
 from auditor.model.verdict import Report
@@ -135,11 +136,7 @@ def _known_as(job: Job, baseline: str | None) -> str | None:
 
 def _judged(planned: Planned) -> Judged:
     checks = tuple(replace(check, values=_public(check.values)) for check in planned.program.checks)
-    named = {query.resource for check in checks for query in check.queries.values()}
-    catalogue = planned.project.catalogue
-    others = {rule.resource for name in named if (rule := catalogue[name].for_each) is not None}
-    kinds = {name: catalogue[name].model_dump(mode="json") for name in sorted(named | others)}
-    return Judged(plan=planned.plan, checks=checks, kinds=kinds)
+    return Judged(plan=planned.plan, checks=checks, kinds=plain_kinds(checks, planned.project.catalogue))
 
 
 def _public(values: Mapping[str, Value]) -> dict[str, Value]:
@@ -180,10 +177,15 @@ def resumed(job: Job) -> Checked[Resumed]:
 def _unfinished(job: Job) -> Checked[RunFolder]:
     """Return the latest run, if it can go on; an older one has to be named."""
     paths = [path for path in runs.find_runs(runs_folder(job)) if (path / PLAN).is_file()]
-    able = [path for path in paths if (run := RunFolder.open(path).value) and not _is_finished(run)]
-    if paths and able and able[-1] == paths[-1]:
+    if paths and _can_go_on(paths[-1]):
         return RunFolder.open(paths[-1])
-    return Checked(None, (_none(job, "that could go on", [path.name for path in able[-3:]]),))
+    older = [path.name for path in islice(filter(_can_go_on, reversed(paths[:-1])), 3)]
+    return Checked(None, (_none(job, "that could go on", older[::-1]),))
+
+
+def _can_go_on(path: Path) -> bool:
+    folder = RunFolder.open(path).value
+    return folder is not None and not _is_finished(folder)
 
 
 def _is_finished(folder: RunFolder) -> bool:

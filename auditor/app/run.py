@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -66,9 +66,14 @@ def check(job: Job, on_event: Callable[[Event], None] = lambda _: None) -> Repor
     problems = write_reports(report, paths.value or (), job)
     if not problems:
         return report
-    report = replace(report, problems=(*report.problems, *problems))
-    code, reason = gate_of(job).conclude(report.verdicts, report.problems, report.waivers)
-    return replace(report, exit_code=code, exit_reason=reason)
+    return _with_problems(report, problems, job)
+
+
+def _with_problems(report: Report, problems: Iterable[Diagnostic], job: Job) -> Report:
+    """Return a report with further problems, and what it counts as with them."""
+    problems = (*report.problems, *problems)
+    code, reason = gate_of(job).conclude(report.verdicts, problems, report.waivers)
+    return replace(report, problems=problems, exit_code=code, exit_reason=reason)
 
 
 @contextmanager
@@ -312,9 +317,7 @@ class _Run:
             if key is not None:
                 sign(self.folder, report, key)
         except OSError as error:
-            problems = (*report.problems, not_writable(self.job, error))
-            code, reason = gate_of(self.job).conclude(report.verdicts, problems)
-            return replace(report, problems=problems, exit_code=code, exit_reason=reason)
+            return _with_problems(report, (not_writable(self.job, error),), self.job)
         return replace(report, root_digest=root)
 
     async def _read(

@@ -19,7 +19,7 @@ from auditor.compiler.locals import compile_locals
 from auditor.compiler.waivers import compile_waivers
 from auditor.model.diagnostic import Checked, Diagnostic, Level
 from auditor.model.project import LoadedPack, Project
-from auditor.model.query import CompiledCheck, Program, Pushdown
+from auditor.model.query import CompiledCheck, Program, Pushdown, plain_kinds
 from auditor.model.resource import Catalogue
 from auditor.model.source import Address
 
@@ -94,13 +94,9 @@ def _compile_pack(
 def _digest(checks: Iterable[CompiledCheck], catalogue: Catalogue) -> str:
     """Return the SHA-256 of what decides the verdicts, with sensitive values left out."""
     checks = list(checks)
-    named = {query.resource for check in checks for query in check.queries.values()}
-    # A kind that is read once for each record of another one rests on that too.
-    others = {rule.resource for name in named if (rule := catalogue[name].for_each) is not None}
-    kinds = sorted(named | others)
     content = {
         "checks": [_deciding(check) for check in checks],
-        "resources": {name: catalogue[name].model_dump(mode="json") for name in kinds},
+        "resources": plain_kinds(checks, catalogue),
     }
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -45,10 +45,12 @@ class Keeper:
         if self.archive.folder is None:
             return None
         url = self.conceal(request.url)
+        found = None
         try:
-            found = await asyncio.to_thread(
-                self.archive.answer, self.query, request.method, url, request.content
-            )
+            if self.archive.recalls:
+                found = await asyncio.to_thread(
+                    self.archive.answer, self.query, request.method, url, request.content
+                )
         except ValueError as error:
             raise FetchError(
                 "evidence.changed",

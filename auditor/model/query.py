@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from auditor.model.environment import Environment
 from auditor.model.policy import Form, OnEmpty, OnMissing, Severity
-from auditor.model.resource import Mark
+from auditor.model.resource import Catalogue, Mark
 from auditor.model.source import Address
-from auditor.model.value import Values
+from auditor.model.value import JSON, Values
 from auditor.model.waiver import Waiver
 
 Pushdown = Mark | Literal["range"]
@@ -127,6 +127,14 @@ class CompiledCheck:
     def name(self) -> str:
         """Environment, pack and check: what names the check everywhere."""
         return f"{self.environment}/{self.pack}/{self.id}"
+
+
+def plain_kinds(checks: Iterable[CompiledCheck], catalogue: Catalogue) -> dict[str, JSON]:
+    """Return the resource kinds that checks rest on, by name and as JSON values."""
+    named = {query.resource for check in checks for query in check.queries.values()}
+    # A kind that is read once for each record of another one rests on that too.
+    others = {rule.resource for name in named if (rule := catalogue[name].for_each) is not None}
+    return {name: catalogue[name].model_dump(mode="json") for name in sorted(named | others)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ Only this package reads and writes there. Files are written whole or not at all,
 
 from __future__ import annotations
 
-from auditor.runs.archive import Answer, Archive, Cut, Reopened, entries, no_archive
+from auditor.runs.archive import Answer, Archive, Cut, Reopened, entries
 from auditor.runs.files import write_whole
 from auditor.runs.folder import ATTESTATIONS, Evidence, GivenFile, Kept, RunFolder, RunRecord, find_runs
 from auditor.runs.values import dump, from_plain, load
@@ -40,7 +40,6 @@ __all__ = [
     "find_runs",
     "from_plain",
     "load",
-    "no_archive",
     "verify",
     "write_whole",
 ]

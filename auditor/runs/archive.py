@@ -186,6 +186,11 @@ class Archive:
                 self.ends[entry.end.query] = entry.end
 
     @property
+    def recalls(self) -> bool:
+        """Whether there is anything to give back: in a run that has just begun there is not."""
+        return bool(self._answers)
+
+    @property
     def answers(self) -> Iterable[Answer]:
         """The answers that have not been given back yet."""
         return (answer for each in self._answers.values() for answer in each)
@@ -345,8 +350,3 @@ def entries(folder: Path) -> Iterator[Answer | Cut | Restart | Void | Reopened |
     with path.open("rb") if path.is_file() else contextlib.nullcontext(()) as lines:
         for line in lines:
             yield load(Entry, line)  # type: ignore[arg-type]
-
-
-def no_archive() -> Archive:
-    """Return an archive that keeps nothing."""
-    return Archive()

@@ -59,7 +59,6 @@ class RunRecord:
     started_at: datetime
     evidence: Evidence = "full"
     inputs: Mapping[str, JSON]
-    given: tuple[GivenFile, ...] = ()
     redacted: tuple[str, ...] = ()
     """Fields in which pseudonyms stand for what was received, by dotted path."""
     redacted_from: str | None = None
@@ -246,15 +245,13 @@ class RunFolder:
 
     def unseal(self) -> None:
         """
-        Take the manifest away, so that the run can go on; its attestations are about what was, and go as well.
+        Take the manifest away, so that the run can go on. What is signed does not: nobody unseals it.
 
         Raises:
             OSError: it can not be taken away.
         """
         for name in (ROOT, MANIFEST):
             (self.path / name).unlink(missing_ok=True)
-        for attestation in (self.path / ATTESTATIONS).glob("*"):
-            attestation.unlink()
 
     @property
     def root_digest(self) -> str | None:
