@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -55,8 +55,9 @@ class Rows:
     decoded.
     """
 
-    def __init__(self, lines: Sequence[bytes] | bytes) -> None:
+    def __init__(self, lines: Sequence[bytes] | bytes, paths: AbstractSet[str]) -> None:
         self._lines = lines
+        self._paths = paths
         self.found: Sequence[dict[str, JSON] | None] = ()
         self.everything = False
 
@@ -66,6 +67,20 @@ class Rows:
         if isinstance(self._lines, bytes):
             self._lines = [line for line in self._lines.split(b"\n") if line and not line.isspace()]
         return self._lines
+
+    def column(self, path: str) -> list[JSON]:
+        """
+        Return the values at a dotted path that `one_pass` was given for its account, one for each of `lines`.
+
+        It is None where the record has no such field, or is not as its schema says: that `found` holds None for
+        it tells the two apart. How rows hold their fields is nobody else's business.
+
+        Raises:
+            KeyError: it is none of these paths, nor the order key or a part of the identity.
+        """
+        if path not in self._paths:
+            raise KeyError(path)
+        return list(map(_reader(path), self.found))
 
 
 class OnePass:
@@ -84,7 +99,8 @@ class OnePass:
         self._paths = _telling(populations, kind)
         self._values = [_reader(path) for path in self._paths]
         self._always = jmes.Need()
-        for path in (*account, *self._paths, kind.order_key, *kind.identity):
+        self._account = frozenset((*account, kind.order_key, *kind.identity))
+        for path in (*self._account, *self._paths):
             self._always.at(path).whole = True
         # One population of each window.
         self._windows = list({population.window: population for population in populations}.values())
@@ -114,7 +130,7 @@ class OnePass:
     def decode(self, lines: Sequence[bytes] | bytes) -> Rows:
         """Decode lines, or a block of NDJSON that ends with a line, as far as tells what to do with each."""
         self._decodes = True
-        rows = Rows(lines)
+        rows = Rows(lines, self._account)
         rows.everything = self._all is not None and self._cared > _MOST
         decoder = self._all if rows.everything else self._few
         if decoder is None:
@@ -289,6 +305,7 @@ def _decoded(decoder: Decoder, line: bytes) -> dict[str, JSON] | None:
     return row
 
 
+@cache
 def _reader(path: str) -> Callable[[JSON], JSON]:
     """Return what reads the value at a dotted path."""
     quoted = ".".join(json.dumps(step) for step in path.split("."))
