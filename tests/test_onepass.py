@@ -38,7 +38,8 @@ WHERES = {
     ),
     'result.status eq "FAILED"': "result.status == 'FAILED'",
     'result.status ne "FAILED" and tags eq "x"': (
-        "result.status && result.status != 'FAILED' && contains(tags || `[]`, 'x')"
+        # Filters look into lists of lists, too.
+        "result.status && result.status != 'FAILED' && contains(tags[] || tags || `[]`, 'x')"
     ),
     'not (action.type eq "USER.CREATED") and resources.type eq "USER"': (
         "action.type != 'USER.CREATED' && contains(resources[].type || `[]`, 'USER')"

@@ -26,8 +26,8 @@ from auditor.evaluator.populations import Population, Test
 from auditor.evaluator.reducers import Every
 from auditor.evaluator.typed import Untyped, type_for
 from auditor.evaluator.violations import Received
-from auditor.evaluator.windows import span
 from auditor.model.resource import ResourceKind
+from auditor.model.timeline import span
 from auditor.model.value import JSON
 
 _MOST_FIELDS: Final = 2

@@ -12,9 +12,9 @@ from typing import Any, Final, TypeAlias
 
 from auditor import jmes, scim
 from auditor.evaluator.privacy import Origin, Personal, Redaction
-from auditor.evaluator.windows import sortable
 from auditor.model.instant import parse_instant
 from auditor.model.resource import ResourceKind, value_at, without
+from auditor.model.timeline import sortable
 from auditor.model.value import JSON, parse_json
 from auditor.model.verdict import PERSONAL, Redacted, Violation
 

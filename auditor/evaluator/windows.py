@@ -1,79 +1,12 @@
-"""Instants of records: in which order they are, and whether they lie in a window, quickly."""
+"""Whether records lie in a window, quickly."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from auditor.model.instant import Window, format_instant, parse_instant
 from auditor.model.resource import value_at
-
-_USUAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
-"""The form in which PingOne writes instants; texts of this form are in the order of time."""
-
-_LENGTH: Final = 24
-_MOST_DAYS: Final = 100_000
-
-
-class _Known:
-    """The parts of instants of the usual form that were read before; any that are made of such can be read."""
-
-    def __init__(self) -> None:
-        self._days: set[str] = set()
-        self._minutes: set[str] = set()
-        self._seconds: set[str] = set()
-        self._thousandths: set[str] = set()
-
-    def __contains__(self, text: str) -> bool:
-        return (
-            len(text) == _LENGTH
-            and text[:11] in self._days
-            and text[11:17] in self._minutes
-            and text[17:20] in self._seconds
-            and text[20:] in self._thousandths
-        )
-
-    def add(self, text: str) -> None:
-        """Remember an instant that could be read."""
-        if _USUAL.fullmatch(text) and len(self._days) < _MOST_DAYS:
-            self._days.add(text[:11])
-            self._minutes.add(text[11:17])
-            self._seconds.add(text[17:20])
-            self._thousandths.add(text[20:])
-
-
-_KNOWN: Final = _Known()
-
-
-_TIMES: Final = re.compile(r"(?:\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z)*", re.ASCII)
-
-
-def span(texts: Sequence[str]) -> tuple[str, str] | None:
-    """Return the first and the last of some instants, if all are of the usual form; None if any is not, or is none."""
-    if not texts or not _TIMES.fullmatch("".join(texts)):
-        return None
-    try:
-        for day in {text[:10] for text in texts}:
-            parse_instant(day)
-    except ValueError:
-        return None
-    return (min(texts), max(texts)) if set(map(len, texts)) == {_LENGTH} else None
-
-
-def sortable(text: str) -> str:
-    """
-    Return an instant as a text of which all are in the order of time.
-
-    Raises:
-        ValueError: the text is no instant.
-    """
-    if text in _KNOWN:
-        return text[:-1]
-    instant = parse_instant(text)
-    _KNOWN.add(text)
-    # Milliseconds, and what is more precise after them: a text comes after those that it begins with.
-    return instant.replace(tzinfo=None).isoformat(timespec="microseconds").removesuffix("000")
+from auditor.model.timeline import KNOWN
 
 
 class InWindow:
@@ -101,8 +34,8 @@ class InWindow:
             ValueError: what stands at the path is no instant.
         """
         text = str(value_at(record, self._path))
-        if self._is_usual and text in _KNOWN:
+        if self._is_usual and text in KNOWN:
             return self._start <= text < self._end
         inside = parse_instant(text) in self._window
-        _KNOWN.add(text)
+        KNOWN.add(text)
         return inside
