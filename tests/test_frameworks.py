@@ -229,6 +229,35 @@ def test_a_file_of_the_project_takes_the_place_of_a_shipped_framework(auditor, t
     assert list(_view(found)) == ["one", "two"]
 
 
+CONTROLS = [
+    ("soc2: [CC8.1]", []),
+    ("soc2: [CC8.1, CC8.l]", ['The view "soc2" lists no "CC8.l". did you mean "CC8.1"?']),
+    ("SOC2: [CC8.1]", ['There is no framework "SOC2", so that no view shows it. did you mean "soc2"?']),
+    ("house-rules: [one]", []),  # nobody's framework: a name that --control selects by
+]
+
+
+@pytest.mark.parametrize(("controls", "told"), CONTROLS, ids=[each for each, _ in CONTROLS])
+def test_what_no_view_would_show_of_a_policy_is_a_warning(auditor, policy, controls: str, told: list[str]):
+    policy.write_text(POLICY.replace("soc2: [CC8.1]", controls), "utf-8")
+    code, found, _ = auditor("validate", policy, "--json")
+    warnings = [f"{each['detail']} {each['help']}" for each in found["diagnostics"]]
+    assert (code, found["warning_count"], warnings) == (0, len(told), told)
+
+
+@pytest.mark.usefixtures("policy")
+def test_the_criteria_of_a_policy_are_those_of_the_projects_own_view(auditor, tmp_path):
+    (tmp_path / "auditor.yaml").write_text(
+        "version: 1\npolicies: [policy.yaml, pingone-activity]\nframeworks: [ours.yaml]\n", "utf-8"
+    )
+    (tmp_path / "auditor.vars.yaml").write_text("license_cap: 1\nadmin_clients: []\n", "utf-8")
+    (tmp_path / "ours.yaml").write_text(OWN.replace("ours", "soc2"), "utf-8")
+    _, found, _ = auditor("validate", "--json")
+    assert [each["range"]["filename"] for each in found["diagnostics"]] == ["policy.yaml"]
+    (tmp_path / "ours.yaml").write_text(OWN.replace("ours", "soc2").replace("one:", "CC8.1:"), "utf-8")
+    assert auditor("validate", "--json")[1]["diagnostics"] == []
+
+
 def test_a_plan_asks_nothing_for_what_is_not_selected_and_remembers_the_selection(auditor, policy, tmp_path):
     auditor("plan", policy, "--as-of", "2026-11-21T09:00:00Z", "--framework", "soc2", "--out", "plan.json")
     plan = json.loads((tmp_path / "plan.json").read_text("utf-8"))

@@ -53,7 +53,7 @@ def load_readable(request: Request) -> Checked[Project]:
     kinds = own_kinds(document.resources if document else (), reading)
     kinds_by_name = catalogue(kinds or {})
     found = packs.read(document, request, reading)
-    views = frameworks.read(document, request.frameworks, reading)
+    views = frameworks.read(document, request.frameworks, reading, found.loaded)
     chosen, names = environments.selected(document, request, reading)
     texts, problems = set(reading.texts), len(reading.problems)
     given = [*found.given, *variables.read_given(document, request, reading)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from auditor.config.files import is_inside, outside, read_text
-from auditor.model.diagnostic import Diagnostic
+from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.source import Address
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ class Reading:
         help: str = "",
         address: Address | None = None,
         subject: str = "",
+        level: Level = Level.ERROR,
     ) -> None:
         """Add a mistake, at its address in a file or else under the name of where it comes from."""
         self.problems.append(
@@ -101,6 +102,7 @@ class Reading:
                 help=help,
                 address=address,
                 subject="" if address else subject,
+                level=level,
             )
         )
 

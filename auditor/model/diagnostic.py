@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from auditor.model.source import Address, Location, Span
 
 T = TypeVar("T")
+
+_LOOK_ALIKE: Final = str.maketrans("lo", "10")
 
 
 class Level(StrEnum):
@@ -97,14 +99,27 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     Result: `did you mean "expect"?`, or `known here: a, b, c`, or an empty text.
     """
     words = sorted(set(known))
-    folded = {w.casefold(): w for w in words}
-    if word.casefold() in folded:
-        return f'did you mean "{folded[word.casefold()]}"?'
-    from difflib import get_close_matches  # takes as long to import as all the rest of a short command
-
-    near = get_close_matches(word.casefold(), list(folded), n=1, cutoff=0.6)
-    if near:
-        return f'did you mean "{folded[near[0]]}"?'
+    if meant := nearest(word, words):
+        return f'did you mean "{meant}"?'
     if 0 < len(words) <= 12:  # what fits one line of a terminal
         return f"known here: {', '.join(words)}"
     return ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """
+    Return the known word that looks most like another; an empty text where none does.
+
+    Upper and lower case are one, and so are l and 1, o and 0.
+    """
+    folded = {_folded(w): w for w in sorted(set(known))}
+    if _folded(word) in folded:
+        return folded[_folded(word)]
+    from difflib import get_close_matches  # takes as long to import as all the rest of a short command
+
+    near = get_close_matches(_folded(word), list(folded), n=1, cutoff=0.6)
+    return folded[near[0]] if near else ""
+
+
+def _folded(word: str) -> str:
+    return word.casefold().translate(_LOOK_ALIKE)
