@@ -86,7 +86,9 @@ def read(
     return tuple(known[name] for name in dict.fromkeys(names) if name in known)
 
 
-def _look_up(named: _Named, known: Mapping[str, Framework], reading: Reading, code: str, level: Level) -> None:
+def _look_up(
+    named: _Named, known: Mapping[str, Framework], reading: Reading, code: str, level: Level
+) -> None:
     """Report criteria that the view of their framework, if there is one, does not list."""
     if named.framework not in known:
         return
@@ -138,6 +140,6 @@ def _written_controls(packs: Iterable[LoadedPack]) -> Iterator[_Named]:
         for file, policy in pack.files.items():
             if file.startswith(PACK_PREFIX):
                 continue
-            for id, check in policy.checks.items():
+            for check_id, check in policy.checks.items():
                 for name, criteria in check.controls.items():
-                    yield _Named(Address(file=file).at("checks", id, "controls", name), name, criteria)
+                    yield _Named(Address(file=file).at("checks", check_id, "controls", name), name, criteria)
