@@ -11,10 +11,12 @@ verdict is an error.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cache, partial
+from functools import partial
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from auditor import jmes
@@ -30,7 +32,7 @@ from auditor.evaluator.judging import (
     unread,
 )
 from auditor.evaluator.onepass import OnePass, Rows
-from auditor.evaluator.populations import Population
+from auditor.evaluator.populations import Population, PopulationState
 from auditor.evaluator.privacy import Personal, Redaction
 from auditor.evaluator.reducers import Every, Finding, Items, List, Reducer, Undecided
 from auditor.evaluator.violations import Hook, Subject, Violations, number
@@ -46,7 +48,7 @@ from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict, Violation
 from auditor.model.waiver import BASELINE, WaiverUse
 
-__all__ = ["MAX_ITEMS", "Audit", "OnViolation", "OnePass", "Population", "Rows"]
+__all__ = ["MAX_ITEMS", "Audit", "AuditState", "OnViolation", "OnePass", "Population", "Rows"]
 
 MAX_ITEMS: Final = jmes.MAX_ITEMS
 """Records or items that one part of an expression, or one query of a check that binds values, may keep."""
@@ -56,6 +58,14 @@ OnViolation: TypeAlias = Callable[[str, Violation], None]
 
 ARCHIVE_GRACE: Final = timedelta(days=1)
 """How much later than a window given records may begin, and how much earlier end: a quiet day is no gap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditState:
+    """What an audit knows of some records: of each check by name, and how many violations each waiver is about."""
+
+    runs: Mapping[str, _RunState]
+    matched: Counter[str]
 
 
 class Audit:
@@ -123,6 +133,34 @@ class Audit:
         populations = [population for query in queries for population in self._uses[query]]
         return OnePass(populations[0].kind, populations, account)
 
+    def state(self) -> AuditState:
+        """
+        Return what is known of the records so far, for `merge`; from now on this audit takes no more of them.
+
+        It is plain data: `pickle` takes it to another process. What it holds does not grow with the records but
+        for what `Audit` keeps.
+        """
+        runs = {name: run.state() for name, run in self._runs.items()}
+        return AuditState(runs=runs, matched=self._waiving.matched if self._waiving else Counter())
+
+    def merge(self, state: AuditState) -> None:
+        """
+        Take in what an audit of the same program, plan, day and baseline knows of other records; it is used up.
+
+        Merging is associative and commutative: `finish` gives what it gives after all the records, whatever
+        they were cut into and in whatever order it is merged. Where one record came twice, its pages have to
+        have numbers that no cut changes. Violations were shown to `on_violation` of the other audit.
+
+        Raises:
+            ValueError: the state is that of other checks.
+        """
+        if state.runs.keys() != self._runs.keys():
+            raise ValueError("the state is that of other checks")
+        for name, run in self._runs.items():
+            run.merge(state.runs[name])
+        if self._waiving is not None:
+            self._waiving.matched.update(state.matched)
+
     def finish(self, ends: Iterable[QueryEnd]) -> tuple[Verdict, ...]:
         """Return the verdict of every check, in the order of the program."""
         by_query = {end.query: end for end in ends}
@@ -158,6 +196,14 @@ def _hook(
         return violation
 
     return hook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunState:
+    """What one check knows of some records: its populations by name, its expectations by position."""
+
+    populations: Mapping[str, PopulationState]
+    reducers: Mapping[int, Any]
 
 
 class _Run:
@@ -217,7 +263,6 @@ class _Run:
         if expectation.form == "every":
             return Every(expression, Violations(subject, self.hook), expectation.on_missing)
 
-        @cache
         def stream(select: bool) -> jmes.AnyStream:  # noqa: FBT001  # as of `Missing`
             most = self.max_items
             if isinstance(expression, jmes.ReferenceExpression):
@@ -230,12 +275,12 @@ class _Run:
         itemwise = expectation.form != "that" and jmes.is_itemwise(expression.node)
         kind = Items if itemwise and self.engine == "compiled" else List
         return kind(
-            expectation.form,
-            expression,
-            stream,
-            partial(Violations, subject, self.hook),
-            expectation.on_missing,
-            message,
+            form=expectation.form,
+            expression=expression,
+            stream=stream,
+            violations=partial(Violations, subject, self.hook),
+            on_missing=expectation.on_missing,
+            message=message,
         )
 
     def _compiled(self, text: str, values: Values, given: jmes.Type) -> jmes.AnyExpression:
@@ -293,7 +338,7 @@ class _Run:
         """Return the records of each query in order, as joins see them."""
         return {
             name: sorted(
-                (received.record for received in population.records),
+                (received.record for received in sorted(population.records, key=_PAGE)),
                 key=Subject(self.check.name, population.kind, None, "", Redaction(Personal())).key,
             )
             for name, population in self.populations.items()
@@ -329,6 +374,20 @@ class _Run:
                 self.bound_personal += (f"bind.{name}",)
         self.bound = {name: values[f"bind.{name}"] for name in self.check.bind}
         return values
+
+    # Parts
+
+    def state(self) -> _RunState:
+        return _RunState(
+            populations={name: population.state() for name, population in self.populations.items()},
+            reducers={position: reducer.state() for position, reducer in self.reducers.items()},
+        )
+
+    def merge(self, state: _RunState) -> None:
+        for name, population in self.populations.items():
+            population.merge(state.populations[name])
+        for position, reducer in self.reducers.items():
+            reducer.merge(state.reducers[position])
 
     # Verdicts
 
@@ -485,6 +544,8 @@ class _Run:
             thresholds=thresholds(self.check, expectation, self._kind(expectation), self.plan.as_of),
         )
 
+
+_PAGE: Final = attrgetter("page")
 
 _DECIDE_BIND = (
     "Let the expression decide: test the field first (field && …), or give a value for an absent one "

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from auditor import jmes
 from auditor.jmes.tree import Comparison, Literal, Operator, path_of
@@ -21,34 +22,48 @@ POINTS: Final = 1_000
 _FLIPPED: Final[dict[Operator, Operator]] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
+Points: TypeAlias = list[tuple[datetime, float]]
+"""The instants at which buckets begin, with a number of each."""
+
+
 class Counts:
     """The numbers of the buckets of one population, by field."""
 
     def __init__(self, check: CompiledCheck, name: str, kind: ResourceKind) -> None:
         self._start = kind.buckets.start if kind.buckets else ""
-        self._total: dict[str, int] = {}
-        self._points: dict[str, list[tuple[datetime, float]]] = {
-            path: [] for path in sorted(_read(check, name) & _numeric(kind))
-        }
+        self._total: Counter[str] = Counter()
+        self._points: dict[str, Points] = {path: [] for path in sorted(_read(check, name) & _numeric(kind))}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take the numbers of a bucket."""
-        for path, points in self._points.items():
+        for path in self._points:
             number = value_at(record, path)
             if _is_number(number):
-                points.append((parse_instant(str(value_at(record, self._start))), number))
-                self._total[path] = self._total.get(path, 0) + 1
-                if len(points) >= 2 * POINTS:
-                    points[:] = sorted(points)[-POINTS:]
+                self._take(path, [(parse_instant(str(value_at(record, self._start))), number)], 1)
+
+    def _take(self, path: str, found: Points, total: int) -> None:
+        """Take some points of one field, which stand for so many."""
+        points = self._points[path]
+        points += found
+        self._total[path] += total
+        if len(points) >= 2 * POINTS:
+            points[:] = sorted(points)[-POINTS:]
+
+    def state(self) -> Mapping[str, tuple[Points, int]]:
+        """Return what is known, by field: the newest points, and how many there are."""
+        return {path: (sorted(points)[-POINTS:], self._total[path]) for path, points in self._points.items()}
+
+    def merge(self, state: Mapping[str, tuple[Points, int]]) -> None:
+        """Take in the numbers of other buckets."""
+        for path, (points, total) in state.items():
+            self._take(path, points, total)
 
     @property
     def series(self) -> tuple[Series, ...]:
         """The numbers in order of time, of each field that has any."""
         return tuple(
-            Series(
-                path=path, points=tuple(sorted(points)[-POINTS:]), left_out=max(self._total[path] - POINTS, 0)
-            )
-            for path, points in self._points.items()
+            Series(path=path, points=tuple(points), left_out=total - len(points))
+            for path, (points, total) in self.state().items()
             if points
         )
 

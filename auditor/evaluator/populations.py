@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
 from auditor import jmes, scim
-from auditor.evaluator.counting import Counts
+from auditor.evaluator.counting import Counts, Points
 from auditor.evaluator.privacy import Origin, Personal
 from auditor.evaluator.reducers import Every, Reducer
 from auditor.evaluator.violations import Received
@@ -33,6 +33,18 @@ class Counter(Protocol):
     count: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopulationState:
+    """What a population knows of some records; the fields are those of `Population`."""
+
+    count: int
+    outside: int
+    unselectable: int
+    unselectable_reason: str
+    records: tuple[Received, ...]
+    counts: Mapping[str, tuple[Points, int]]
+
+
 class Population:
     """
     Selects the records that a query of a check is about, counts them, and hands them on to its reducers.
@@ -55,7 +67,6 @@ class Population:
         self.unselectable_reason = ""
         self.reducers: list[Reducer] = []
         self.records: list[Received] = []
-        self.is_too_large = False
         self.counters: list[Counter] = []
         self.need = jmes.Need(whole=bool(keeps or kind.buckets))
         self.tests = tuple(self._tests(use.where, check)) if use.where else ()
@@ -132,9 +143,7 @@ class Population:
         except ValueError as error:
             problem = problem or error
         if problem is not None:
-            reason = self._reason(problem)
-            self.unselectable_reason = min(self.unselectable_reason or reason, reason)
-            self.unselectable += 1
+            self._cannot_select(1, self._reason(problem))
         return problem is None
 
     def take(self, record: JSON, received: Received) -> None:
@@ -145,11 +154,43 @@ class Population:
         for step in self._steps:
             step(record, received)
         if self._keeps:
-            self.is_too_large = self.is_too_large or len(self.records) >= self._keeps
-            if self.is_too_large:
-                self.records.clear()
-            else:
-                self.records.append(received)
+            self._keep([received])
+
+    def _keep(self, records: Sequence[Received]) -> None:
+        """Keep records that were counted, if they are not too many together."""
+        self.records += records
+        if self.is_too_large:
+            self.records.clear()
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether there were too many records to be kept, so that none is."""
+        return 0 < self._keeps < self._count
+
+    def _cannot_select(self, count: int, reason: str) -> None:
+        """Count records of which it can not be told whether the check is about them; of the reasons one is told."""
+        self.unselectable += count
+        self.unselectable_reason = min(filter(None, (self.unselectable_reason, reason)), default="")
+
+    def state(self) -> PopulationState:
+        """Return what is known of the records so far, as a plain value; from now on it takes no more of them."""
+        return PopulationState(
+            count=self.count,
+            outside=self.outside,
+            unselectable=self.unselectable,
+            unselectable_reason=self.unselectable_reason,
+            records=tuple(self.records),
+            counts=self._counts.state() if self._counts else {},
+        )
+
+    def merge(self, state: PopulationState) -> None:
+        """Take in what is known of other records; its reducers take in their part."""
+        self._count += state.count
+        self.outside += state.outside
+        self._cannot_select(state.unselectable, state.unselectable_reason)
+        self._keep(state.records)
+        if self._counts is not None:
+            self._counts.merge(state.counts)
 
     def _reason(self, error: ValueError) -> str:
         """Return why a record can not be selected or left out, without the value of a personal field."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, NamedTuple, Protocol, cast
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from auditor import jmes
-from auditor.evaluator.violations import SHOWN, Key, Received, Violations, number
+from auditor.evaluator.violations import SHOWN, Key, Received, Violations, ViolationsState, number
 from auditor.model.policy import Form, OnMissing
 from auditor.model.value import JSON
 from auditor.model.verdict import Status, Violation
@@ -56,8 +56,22 @@ class Reducer(Protocol):
         *record* holds at least what is read, order key and identity; *received* is the whole of it.
         """
 
+    def state(self) -> Any:
+        """Return what is known of the records so far, as a plain value; from now on it takes no more of them."""
+
+    def merge(self, state: Any) -> None:
+        """Take in what a reducer of the same expectation knows of other records; that state is used up."""
+
     def finish(self, records: int) -> Finding:
         """Return what was found in so many records."""
+
+
+Error: TypeAlias = tuple[Key, str]
+"""Why an expression could not be evaluated, with the key of the record: what is told is the first in order."""
+
+
+def _first(*errors: Error | None) -> Error | None:
+    return min((error for error in errors if error is not None), default=None)
 
 
 @dataclass(slots=True)
@@ -72,6 +86,11 @@ class Undecided:
         self.total += 1
         self.operands.update(undecided.operands)
 
+    def merge(self, other: Undecided) -> None:
+        """Add what could not be decided elsewhere."""
+        self.total += other.total
+        self.operands.update(other.operands)
+
     def reason(self, what: str) -> str:
         """Return a sentence about *what* can not be decided."""
         counts: Counter[str] = Counter()
@@ -79,6 +98,17 @@ class Undecided:
             counts[operand.text] += count
         absent = ", ".join(f"`{text}` is absent in {count}" for text, count in sorted(counts.items()))
         return f"{what} can not be decided: {absent}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EveryState:
+    """What `every` knows of some records."""
+
+    violations: ViolationsState
+    undecided: Undecided
+    skipped: int
+    errors: int
+    error: Error | None
 
 
 class Every:
@@ -94,7 +124,7 @@ class Every:
         self.undecided = Undecided()
         self.skipped = 0
         self.errors = 0
-        self.error: tuple[Key, str] | None = None
+        self.error: Error | None = None
 
     def add_needs(self, need: jmes.Need) -> None:
         """Add what is read of each record."""
@@ -139,7 +169,25 @@ class Every:
         self.errors += 1
         subject = self.violations.subject
         found = (subject.key(received.record), f"{reason} (record {subject.public_name(received.record)})")
-        self.error = min(self.error or found, found)
+        self.error = _first(self.error, found)
+
+    def state(self) -> EveryState:
+        """Return what is known."""
+        return EveryState(
+            violations=self.violations.state(),
+            undecided=self.undecided,
+            skipped=self.skipped,
+            errors=self.errors,
+            error=self.error,
+        )
+
+    def merge(self, state: EveryState) -> None:
+        """Take in what is known of other records."""
+        self.violations.merge(state.violations)
+        self.undecided.merge(state.undecided)
+        self.skipped += state.skipped
+        self.errors += state.errors
+        self.error = _first(self.error, state.error)
 
     def finish(self, records: int) -> Finding:
         """Return the finding."""
@@ -167,6 +215,60 @@ class Judged(NamedTuple):
     violations: Callable[[], Violations] | None = None
 
 
+class _Apart:
+    """A stream of records, some of which are set aside (`out`) and reduced apart from the rest."""
+
+    def __init__(self, stream: Callable[[], jmes.AnyStream | jmes.TemplateStream]) -> None:
+        self._make = stream
+        self.states: list[Any] = [None, None]
+        """Those of the rest and of what was set aside; None where there is nothing."""
+
+    @cached_property
+    def _stream(self) -> Any:
+        return self._make()
+
+    def step(self, key: Key, record: JSON, received: Received, of: str = "", *, out: bool) -> None:
+        """Take one record."""
+        if self.states[out] is None:
+            self.states[out] = self._stream.initial()
+        # Records of one key stand in the order in which they were received.
+        self._stream.step(self.states[out], (key, received.page), record, of)
+
+    def merge(self, states: Sequence[Any]) -> None:
+        """Take in what is known of other records."""
+        self.states = [self._merged(*both) for both in zip(self.states, states, strict=True)]
+
+    def join(self) -> None:
+        """Count what was set aside among the rest."""
+        self.states = [self._merged(*self.states), None]
+
+    def _merged(self, *states: Any) -> Any:
+        there = [state for state in states if state is not None]
+        return self._stream.merge(*there) if len(there) > 1 else next(iter(there), None)
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether none of the rest has come here."""
+        return self.states[0] is None
+
+    def finish(self) -> Any:
+        """Return what the stream gives for the rest."""
+        return self._stream.finish(self._stream.initial() if self.is_untouched else self.states[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListState:
+    """What `none`, `some` or `that` knows of some records; of streams, what each knows of the rest and of `out`."""
+
+    out: ViolationsState
+    error: Error | None
+    streams: Sequence[Sequence[Any]]
+    yielded: ViolationsState
+    left_open: Undecided
+    records_left_open: int
+
+
+@dataclass(kw_only=True, eq=False)
 class _OfList:
     """
     `none`, `some` and `that`: an expression on the list of all records.
@@ -175,39 +277,43 @@ class _OfList:
     outermost filter that is to be selected or left out. Of a record on which the expression is undecided by
     itself, to be left out of the list and, for the worse, to be a violation; so such records are reduced
     apart (`out`) from the rest.
+
+    *stream* makes the expression a stream, in which elements that are undecided are selected or left out.
     """
 
-    def __init__(
-        self,
-        form: Form,
-        expression: jmes.AnyExpression,
-        violations: Callable[[], Violations],
-        on_missing: OnMissing | None,
-        message: jmes.TemplateStream | None,
-    ) -> None:
-        self.form = form
-        self.on_missing = on_missing
-        self.new_violations = violations
-        self.out = violations()
-        self.error: tuple[Key, str] | None = None
+    form: Form
+    expression: jmes.AnyExpression
+    stream: Callable[[bool], jmes.AnyStream]
+    violations: Callable[[], Violations]
+    on_missing: OnMissing | None
+    message: jmes.TemplateStream | None
+
+    def __post_init__(self) -> None:
+        self.out, self.yielded = self.violations(), self.violations()
+        self.error: Error | None = None
         """The first of the errors that single records give by themselves."""
+        self.left_open, self.records_left_open = Undecided(), 0
+        """Elements that could not be decided, and how many records they are: an element of a record is none."""
+        # Whether an element that is undecided speaks for or against a list of items is known, but not of `that`.
+        self._selects = (self.form, self.on_missing) in {("none", "fail"), ("some", "pass")}
+        both = self.form == "that" and self.on_missing in ("pass", "fail")
+        self._streams = [
+            _Apart(partial(self.stream, select)) for select in ((False, True) if both else (self._selects,))
+        ]
+        if self.form != "that" and self.on_missing != "fail":
+            self.message = None
+        message = self.message
+        self._told = None if message is None else _Apart(lambda: message)
         self._key = self.out.subject.key
-        self._expression = expression
-        self._message = message if form == "that" or on_missing == "fail" else None
-        self._told = message.initial() if message else []
-        self._told_of_out = message.initial() if message else []
-        """What the message knows of the rest, and of what was set aside."""
-        # Whether an element that is undecided speaks for or against a list of items is known.
-        self._selects = (form, on_missing) in {("none", "fail"), ("some", "pass")}
 
     @property
     def _decide(self) -> Callable[[JSON, jmes.Missing], JSON | jmes.Undecided]:
-        return self._expression.decide
+        return self.expression.decide
 
     def add_needs(self, need: jmes.Need) -> None:
         """Add what is read of each record."""
-        jmes.add_needs(self._expression.node, need, of_list=True, result=not isinstance(self, Items))
-        for part in self._message.parts if self._message else ():
+        jmes.add_needs(self.expression.node, need, of_list=True, result=not isinstance(self, Items))
+        for part in self.message.parts if self.message else ():
             if not isinstance(part, str):
                 jmes.add_needs(part.node, need, of_list=True)
 
@@ -216,8 +322,7 @@ class _OfList:
         try:
             result = self._decide([record], jmes.Missing(select=False))
         except jmes.EvaluationError as error:
-            found = (key, str(error))
-            self.error = min(self.error or found, found)
+            self.error = _first(self.error, (key, str(error)))
             return False
         return isinstance(result, jmes.Undecided)
 
@@ -228,22 +333,44 @@ class _OfList:
         else:
             self.out.total += 1
 
-    def _tell(self, key: Key, record: JSON, of: str = "", *, out: bool) -> None:
-        """Take a record for the message about the list."""
-        if self._message is not None:
-            self._message.step(self._told_of_out if out else self._told, key, record, of)
-
     def _pieces(self) -> tuple[str, ...]:
         """Return the message about the list of what was told so far, in pieces."""
-        return self._message.finish(self._told) if self._message else (self.out.subject.default_message,)
+        if self._told is None:
+            return (self.out.subject.default_message,)
+        pieces: tuple[str, ...] = self._told.finish()
+        return pieces
+
+    def state(self) -> ListState:
+        """Return what is known."""
+        return ListState(
+            out=self.out.state(),
+            error=self.error,
+            streams=[each.states for each in self._all_streams()],
+            yielded=self.yielded.state(),
+            left_open=self.left_open,
+            records_left_open=self.records_left_open,
+        )
+
+    def merge(self, state: ListState) -> None:
+        """Take in what is known of other records."""
+        self.out.merge(state.out)
+        self.error = _first(self.error, state.error)
+        for stream, states in zip(self._all_streams(), state.streams, strict=True):
+            stream.merge(states)
+        self.yielded.merge(state.yielded)
+        self.left_open.merge(state.left_open)
+        self.records_left_open += state.records_left_open
+
+    def _all_streams(self) -> list[_Apart]:
+        return self._streams if self._told is None else [*self._streams, self._told]
 
     def finish(self, records: int) -> Finding:
         """Return the finding."""
         try:
             rest = self._judged_apart(records)
-            if self._message is not None:
-                self._told = self._message.merge(self._told, self._told_of_out)
-            found = self._whole(records)
+            for stream in self._all_streams():
+                stream.join()
+            found = self._judged(records)
             if isinstance(found, Judged):
                 return _listed(found)
             if self.on_missing is None:
@@ -265,16 +392,12 @@ class _OfList:
         if not self.out.total or self.out.total == records:
             return None
         try:
-            return self._rest(records - self.out.total)
+            return self._judged(records - self.out.total)
         except jmes.EvaluationError as error:
             return error
 
-    def _rest(self, records: int) -> Judged | jmes.Undecided:
-        """Judge the records that were not set aside, of this number."""
-        raise NotImplementedError
-
-    def _whole(self, records: int) -> Judged | jmes.Undecided:
-        """Judge the list of all records, unless the expression is undecided as a whole."""
+    def _judged(self, records: int) -> Judged | jmes.Undecided:
+        """Judge the rest, of this number, unless the expression is undecided as a whole."""
         raise NotImplementedError
 
     def _as_told(self, rest: Judged | jmes.Undecided | None, on_missing: OnMissing) -> Finding:
@@ -311,7 +434,7 @@ class _OfList:
 
     def _the_list(self, message: Sequence[str]) -> Violations:
         """Return the list itself as the only violation."""
-        violations = self.new_violations()
+        violations = self.violations()
         violations.add_list(message)
         return violations
 
@@ -356,21 +479,8 @@ class Items(_OfList):
     no others, go through the stream, which knows what comes of them in the whole list.
     """
 
-    def __init__(
-        self,
-        form: Form,
-        expression: jmes.AnyExpression,
-        stream: Callable[[bool], jmes.AnyStream],
-        violations: Callable[[], Violations],
-        on_missing: OnMissing | None,
-        message: jmes.TemplateStream | None,
-    ) -> None:
-        super().__init__(form, expression, violations, on_missing, message)
-        self.yielded = violations()
-        self.left_open = jmes.Reduced(None)
-        self._streams = stream
-        self._trouble: Any = None
-        self._trouble_of_out: Any = None
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self._missing = jmes.Missing(select=self._selects)
 
     def step(self, record: JSON, received: Received, of: str = "") -> None:  # noqa: ARG002  # of the one that it is about
@@ -388,12 +498,8 @@ class Items(_OfList):
         else:
             missing.found = []
             self._look_closer(record, received)
-        if self._message is not None:
-            self._tell(self._key(record), record, out=False)
-
-    @property
-    def _stream(self) -> jmes.AnyStream:
-        return self._streams(self._selects)
+        if self._told is not None:
+            self._told.step(self._key(record), record, received, out=False)
 
     def _take(self, items: list[JSON], record: JSON, received: Received) -> None:
         if self.form == "some":
@@ -411,42 +517,25 @@ class Items(_OfList):
     def _leave_open(self, missing: jmes.Missing, record: JSON) -> None:
         """Count what could not be decided."""
         found, missing.found = missing.found, []
-        operands = Counter(self.left_open.operands)
         for _, undecided in found:
-            operands.update(undecided.operands)
-        self.left_open = jmes.Reduced(
-            None,
-            self.left_open.undecided + len(found),
-            operands,
-            self.left_open.records + any(element is record for element, _ in found),
-        )
+            self.left_open.add(undecided)
+        self.records_left_open += any(element is record for element, _ in found)
 
     def _look_closer(self, record: JSON, received: Received) -> None:
         """Take a record on which the expression is undecided or an error."""
         key = self._key(record)
-        if self.on_missing is not None and self._is_undecided(record, key):
+        out = self.on_missing is not None and self._is_undecided(record, key)
+        if out:
             self._set_aside(key, received)
-            self._trouble_of_out = self._trouble_of_out or self._stream.initial()
-            self._stream.step(self._trouble_of_out, key, record)
-        else:
-            self._trouble = self._trouble or self._stream.initial()
-            self._stream.step(self._trouble, key, record)
+        self._streams[0].step(key, record, received, out=out)
 
-    def _rest(self, records: int) -> Judged | jmes.Undecided:
-        return self._judged(self._trouble, records)
-
-    def _whole(self, records: int) -> Judged | jmes.Undecided:
-        trouble = self._trouble or self._trouble_of_out
-        if self._trouble and self._trouble_of_out:
-            trouble = self._stream.merge(self._trouble, self._trouble_of_out)
-        return self._judged(trouble, records)
-
-    def _judged(self, trouble: Any, records: int) -> Judged | jmes.Undecided:
-        if trouble is not None:
-            result = self._stream.finish(trouble).result
+    def _judged(self, records: int) -> Judged | jmes.Undecided:
+        if not self._streams[0].is_untouched:
+            result = self._streams[0].finish().result
             if isinstance(result, jmes.Undecided):
                 return result
-        return Judged(self._yielded(self.yielded.total, records, self.left_open), lambda: self.yielded)
+        left_open = jmes.Reduced(None, self.left_open.total, self.left_open.operands, self.records_left_open)
+        return Judged(self._yielded(self.yielded.total, records, left_open), lambda: self.yielded)
 
 
 class List(_OfList):
@@ -456,49 +545,20 @@ class List(_OfList):
     For `that` with on_missing there are two of them: one leaves out what can not be decided, the other selects it.
     """
 
-    def __init__(
-        self,
-        form: Form,
-        expression: jmes.AnyExpression,
-        stream: Callable[[bool], jmes.AnyStream],
-        violations: Callable[[], Violations],
-        on_missing: OnMissing | None,
-        message: jmes.TemplateStream | None,
-    ) -> None:
-        super().__init__(form, expression, violations, on_missing, message)
-        selects = [self._selects]
-        if form == "that" and on_missing in ("pass", "fail"):
-            selects.append(True)
-        self._streams = [stream(select) for select in selects]
-        self._rest_states: list[Any] = [stream.initial() for stream in self._streams]
-        self._out_states: list[Any] = [stream.initial() for stream in self._streams]
-
     def step(self, record: JSON, received: Received, of: str = "") -> None:
         """Take one record."""
         key = self._key(record)
         # Of an expression over several lists no single record decides anything.
         out = self.on_missing is not None and not of and self._is_undecided(record, key)
-        states = self._out_states if out else self._rest_states
         if out:
             self._set_aside(key, received)
-        for stream, state in zip(self._streams, states, strict=True):
-            stream.step(state, (key, received.page), record, of)
-        self._tell(key, record, of, out=out)
+        for stream in self._all_streams():
+            stream.step(key, record, received, of, out=out)
 
-    def _rest(self, records: int) -> Judged | jmes.Undecided:
-        return self._judged(self._rest_states, records)
-
-    def _whole(self, records: int) -> Judged | jmes.Undecided:
-        states = self._rest_states
-        if self.out.total:
-            pairs = zip(self._streams, states, self._out_states, strict=True)
-            states = [stream.merge(rest, out) for stream, rest, out in pairs]
-        return self._judged(states, records)
-
-    def _judged(self, states: Sequence[Any], records: int) -> Judged | jmes.Undecided:
+    def _judged(self, records: int) -> Judged | jmes.Undecided:
         if self.form == "that":
-            return self._that(states, records)
-        reduced = self._streams[0].finish(states[0])
+            return self._that(records)
+        reduced = self._streams[0].finish()
         result = reduced.result
         if isinstance(result, jmes.Undecided):
             return result
@@ -509,13 +569,13 @@ class List(_OfList):
 
     def _items(self, items: list[JSON], keys: Mapping[int, Any]) -> Violations:
         """Return the items that an expression made of the list; some are records of it."""
-        violations = self.new_violations()
+        violations = self.violations()
         for position, item in enumerate(items):
             key = keys.get(id(item))
             violations.add((position,), item, Received(key[1], item) if key else None)
         return violations
 
-    def _that(self, states: Sequence[Any], records: int) -> Judged | jmes.Undecided:
+    def _that(self, records: int) -> Judged | jmes.Undecided:
         """
         Judge `that`.
 
@@ -523,16 +583,17 @@ class List(_OfList):
         is evaluated with all of them and with none: with `on_missing: pass` one of the two must be true, with
         `fail` both. `skip` leaves them out.
         """
-        without = self._streams[0].finish(states[0])
-        results = [without.result]
-        if without.undecided and len(states) > 1:
-            results.append(self._streams[1].finish(states[1]).result)
+        without, *both = self._streams
+        reduced = without.finish()
+        results = [reduced.result]
+        if reduced.undecided and both:
+            results.append(both[0].finish().result)
         for result in results:
             if isinstance(result, jmes.Undecided):
                 return result
             if not isinstance(result, bool):
                 return Judged(Finding(error=f"the expression is {_kind(result)}, not true or false"))
-        open_elements, skipped = self._open(without), self._skipped(without)
+        open_elements, skipped = self._open(reduced), self._skipped(reduced)
         holds = any(results) if self.on_missing == "pass" else all(results)
         violated = not holds and not open_elements.total
         finding = Finding(

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
@@ -44,6 +45,10 @@ class Received:
     """
 
     __slots__ = ("_line", "_record", "_secret", "page")
+
+    def __reduce__(self) -> tuple[type[Received], tuple[Any, ...]]:
+        """Pickle a line without what was decoded of it."""
+        return Received, (self.page, None if self._line else self._record, self._line, self._secret)
 
     def __init__(self, page: int, record: JSON = None, line: bytes = b"", secret: Sequence[str] = ()) -> None:
         self.page = page
@@ -239,12 +244,26 @@ def _read(value: JSON, path: Sequence[str]) -> JSON:
     return value
 
 
+Kept: TypeAlias = tuple[Any, Violation | Received | tuple[JSON, Received | None]]
+"""The order of a violation, and what it is told from: itself, the record, or an item with its record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViolationsState:
+    """What is known of the violations of one expectation in some records."""
+
+    total: int
+    waived: int
+    kept: tuple[Kept, ...]
+
+
 @dataclass(slots=True)
 class Violations:
     """
     The violations of one expectation: all counted, the first in order kept.
 
-    Orders are such as a record's key with the number of an item in what became of the record. *hook* is shown
+    Orders are such as a record's key with the number of an item in what became of the record. Two records of one
+    identity have equal ones; then what is told of them decides, never which of them came first. *hook* is shown
     each violation as it is found; without one, no more of them are made than are shown.
     """
 
@@ -252,12 +271,12 @@ class Violations:
     hook: Hook | None = None
     total: int = 0
     waived: int = 0
-    _kept: list[tuple[Any, Violation | Received | tuple[JSON, Received | None]]] = field(default_factory=list)
+    _kept: list[Kept] = field(default_factory=list)
     _last: Any = None
 
     def needs(self, order: Any) -> bool:
         """Tell whether more than the number matters of an item of this order."""
-        return self.hook is not None or self._last is None or order < self._last
+        return self.hook is not None or self._last is None or order <= self._last
 
     def add(self, order: Any, item: JSON, received: Received | None = None) -> None:
         """Count an item that violates."""
@@ -266,8 +285,7 @@ class Violations:
         if self.hook is not None:
             found = self.hook(self.subject.violation(item, received))
             self.waived += found.waived_by is not None
-        if self._last is None or order < self._last:
-            self._keep(order, found)
+        self._keep(order, found)
 
     def add_record(self, key: Key, received: Received) -> None:
         """Count a record that violates."""
@@ -276,8 +294,7 @@ class Violations:
             self.add(order, received.record, received)
             return
         self.total += 1
-        if self._last is None or order < self._last:
-            self._keep(order, received)
+        self._keep(order, received)
 
     def add_list(self, message: Sequence[str]) -> None:
         """Count the whole list, with the pieces of the message about it."""
@@ -289,14 +306,23 @@ class Violations:
         self._kept.append((((), 0), violation))
 
     def _keep(self, order: Any, found: Violation | Received | tuple[JSON, Received | None]) -> None:
-        self._kept.append((order, found))
-        if len(self._kept) > 10 * SHOWN:
-            self._trim()
+        if self._last is None or order <= self._last:
+            self._kept.append((order, found))
+            if len(self._kept) > 10 * SHOWN:
+                self._trim()
 
     def _trim(self) -> None:
-        self._kept.sort(key=itemgetter(0))  # which is quick on what comes in order, or backwards
-        del self._kept[SHOWN:]
+        self._kept.sort(key=_ORDER)  # which is quick on what comes in order, or backwards
+        ordered = (each for _, equals in groupby(self._kept, _ORDER) for each in self._as_told(list(equals)))
+        self._kept = list(islice(ordered, SHOWN))
         self._last = self._kept[-1][0] if len(self._kept) == SHOWN else None
+
+    def _as_told(self, equals: list[Kept]) -> list[Kept]:
+        """Return violations of one order by what is told of them."""
+        if len(equals) == 1:
+            return equals
+        told = sorted((self._told(found) for _, found in equals), key=_text)
+        return [(equals[0][0], violation) for violation in told]
 
     def first(self) -> tuple[Violation, ...]:
         """Return the first violations."""
@@ -307,6 +333,28 @@ class Violations:
         if isinstance(found, Received):
             return self.subject.violation(found.record, found)
         return found if isinstance(found, Violation) else self.subject.violation(*found)
+
+    def state(self) -> ViolationsState:
+        """Return what is known, with no more violations than are shown."""
+        self._trim()
+        return ViolationsState(total=self.total, waived=self.waived, kept=tuple(self._kept))
+
+    def merge(self, state: ViolationsState) -> None:
+        """Take in what was found in other records; *hook* has seen it."""
+        self.total += state.total
+        self.waived += state.waived
+        self._kept += state.kept
+        self._trim()
+
+
+_ORDER: Final = itemgetter(0)
+
+
+def _text(violation: Violation) -> str:
+    try:
+        return repr(violation)
+    except RecursionError:  # deeper than Python writes
+        return violation.fingerprint
 
 
 def number(count: int, noun: str) -> str:

@@ -27,7 +27,8 @@ class Waiving:
         self._catalogue = catalogue
         self._day = day
         self._checks = {check.name: check for check in program.checks}
-        self._matched: Counter[str] = Counter()
+        self.matched: Counter[str] = Counter()
+        """How many violations each waiver is about, whether it holds or not."""
 
     def asked_by(self, check: CompiledCheck) -> Callable[[Violation], str | None] | None:
         """Return what names the waiver that covers a violation of a check; None where there is no waiver of it."""
@@ -63,7 +64,7 @@ class Waiving:
         return tuple(uses)
 
     def _use(self, waiver: Waiver, *, is_sure: bool) -> WaiverUse:
-        matched = self._matched[waiver.name]
+        matched = self.matched[waiver.name]
         state = waiver.state(self._day)
         # A disposition is quiet when its records have left the window.
         unused = state == "active" and waiver.kind == "exception" and not matched and is_sure
@@ -76,7 +77,7 @@ class Waiving:
 
     def _first(self, about: Sequence[Waiver]) -> str | None:
         """Count what waivers are about, and return the name of the first that holds."""
-        self._matched.update(waiver.name for waiver in about)
+        self.matched.update(waiver.name for waiver in about)
         return next((waiver.name for waiver in about if waiver.state(self._day) == "active"), None)
 
 
