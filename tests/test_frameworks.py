@@ -195,7 +195,7 @@ def test_a_view_selects_the_checks_that_speak_to_it(auditor, policy):
     )
     mapped, unmapped = found["verdicts"]
     assert (code, mapped["status"], unmapped["status"]) == (0, "pass", "skip")
-    assert unmapped["code"] == "policy.excluded"
+    assert unmapped["code"] == "policy.not-selected"
     view = _view(found)
     assert view["CC8.1"] == ("pass", [("mapped", 14)])
     assert [criterion for criterion, (status, _) in view.items() if status is None] == [

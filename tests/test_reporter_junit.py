@@ -25,7 +25,20 @@ from auditor.reporter.junit import (
     VIOLATIONS,
 )
 from auditor.reporter.neutral import one_line, shorten
-from tests.reports import HOSTILE, SAMPLES, everywhere, failed, outcome, problems, report, verdict, violation
+from tests.reports import (
+    HOSTILE,
+    NOW,
+    SAMPLES,
+    asked,
+    end,
+    everywhere,
+    failed,
+    outcome,
+    problems,
+    report,
+    verdict,
+    violation,
+)
 from tests.support import SHARED, needs_shared
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()) | st.sampled_from(HOSTILE))
@@ -139,6 +152,22 @@ def test_a_suite_is_an_environment_and_a_pack():
     ]
 
 
+@pytest.mark.parametrize(("took_s", "suite_s"), [(0.4, "0.400"), (0.9, "0.900"), (20, "1.000")])
+def test_a_suite_takes_the_time_of_its_queries_once_and_no_longer_than_the_run(took_s: float, suite_s: str):
+    verdicts = [verdict(check=name, elapsed_s=took_s) for name in "abc"]
+    timed = report(*verdicts, asked=(asked(end(elapsed_s=took_s)),), finished_at=NOW + timedelta(seconds=1))
+    (suite,) = junit(timed).findall("testsuite")
+    assert (suite.get("time"), {case.get("time") for case in suite.iter("testcase")}) == (
+        suite_s,
+        {f"{took_s:.3f}"},
+    )
+
+
+def test_a_suite_names_the_address_that_was_asked():
+    properties = {each.get("name"): each.get("value") for each in junit(report(verdict())).iter("property")}
+    assert properties["api-url"] == "https://api.pingone.com/v1"
+
+
 def test_cases_name_their_environment_only_where_there_are_several():
     def classnames(of: Report) -> set[str | None]:
         return {case.get("classname") for case in junit(of).iter("testcase")}
@@ -166,7 +195,12 @@ def test_the_timestamp_is_in_utc_and_names_no_zone():
 
 @pytest.mark.parametrize("seconds", [4.9e-05, 0, 1.0005, 123_456.789])
 def test_times_are_plain_decimals_of_three_places(seconds):
-    root = junit(report(verdict(elapsed_s=seconds)))
+    timed = report(
+        verdict(elapsed_s=seconds),
+        asked=(asked(end(elapsed_s=seconds)),),
+        finished_at=NOW + timedelta(seconds=seconds),
+    )
+    root = junit(timed)
     times = {element.get("time") for element in root.iter() if element.get("time")}
     assert times == {f"{seconds:.3f}"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -123,6 +124,58 @@ def test_an_error_that_many_checks_share_is_explained_once():
     document = text(report(*verdicts))
     assert document.count("The host is down.") == 1
     assert document.count("as above [query.unreachable]") == 2
+
+
+def test_a_reason_to_skip_is_told_once_and_never_left_out():
+    skips = [verdict(Status.SKIP, check=name, reason="TICKET-1", code="policy.excluded") for name in "abc"]
+    document = text(report(*skips))
+    assert document.count("TICKET-1") == 1
+    assert document.count("as above [policy.excluded]") == 2
+
+
+NOT_SELECTED = tuple(
+    verdict(Status.SKIP, check=name, reason="Not selected by --check x.", code="policy.not-selected")
+    for name in "abc"
+)
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_what_was_not_selected_is_one_line(form: Any):
+    document = render(report(verdict(), *NOT_SELECTED), form)
+    assert document.count("Not selected") == 1
+    assert "3 checks: Not selected by --check x." in document
+    assert document.count("SKIP") == (form == "text")
+    assert "3 skipped" in document
+
+
+def test_of_several_environments_only_what_was_selected_is_compared():
+    document = text(report(verdict(), verdict(environment="test"), *NOT_SELECTED))
+    (table,) = re.findall(r"^Checks by environment\n.*\n((?:  \S.*\n)+)", document, re.MULTILINE)
+    assert table.split() == ["pingone-activity/app-deletion-by-admin-clients", "PASS", "PASS"]
+
+
+def test_verdicts_and_their_reasons_stand_last():
+    """Where a terminal stops: what was asked, with which values, comes before."""
+    sample = replace(SAMPLES["by-framework"], variables=SAMPLES["several-environments"].variables)
+    titles = ("run ", "prod: ", "Queries", "Variables", "SOC 2", "prod / ", "1 check: ")
+    document = "\n" + text(sample)
+    order = [document.index(f"\n{title}") for title in titles]
+    assert order == sorted(order)
+
+
+ASKED = "environment abfba8f6-49eb-49f5-a5d9-80ad5c98f9f6, region NA, https://api.pingone.com/v1"
+
+
+@pytest.mark.parametrize("form", ["text", "html", "ctrf", "oscal"])
+def test_a_report_names_what_was_asked(form: Any):
+    assert ASKED in re.sub("<[^>]+>", "", render(report(verdict()), form, width=200))
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "junit", "csv", "ctrf", "oscal"])
+def test_where_records_were_given_no_host_was_asked(form: Any):
+    named = re.compile(r"api\W+pingone\W+com")  # as Markdown has it, too
+    assert named.search(render(report(verdict()), form))
+    assert not named.search(render(report(verdict(), given=("records.json",)), form))
 
 
 def test_the_last_line_sums_up():

@@ -44,7 +44,7 @@ class Selection:
         checks = tuple(
             check
             if check.excluded is not None or all(rule.selects(words, check) for rule, words in given)
-            else replace(check, excluded=f"Not selected by {options}.")
+            else replace(check, excluded=f"Not selected by {options}.", selected=False)
             for check in program.checks
         )
         if all(check.excluded is not None for check in checks):

@@ -575,12 +575,18 @@ def _identity(check: CompiledCheck) -> dict[str, Any]:
     }
 
 
+def _skip_code(check: CompiledCheck) -> str:
+    if not check.selected:
+        return "policy.not-selected"
+    return "evidence.no-archive" if check.excluded is None else "policy.excluded"
+
+
 def _skipped(check: CompiledCheck, reason: str) -> Verdict:
     return Verdict(
         **_identity(check),
         severity=check.severity,
         status=Status.SKIP,
-        code="policy.excluded" if check.excluded is not None else "evidence.no-archive",
+        code=_skip_code(check),
         reason=reason,
         examined=tuple(
             Examined(name=name, resource=query.resource, where=query.where)

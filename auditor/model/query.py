@@ -96,8 +96,9 @@ class CompiledCheck:
     """
     One check for one environment.
 
-    `excluded` is the reason why it is left out, if it is; `archive` is how far given records must
-    reach (a duration, or `WHOLE_WINDOW`), None where PingOne itself is asked.
+    `excluded` is the reason why it is left out, if it is; `selected` is false where that is because the command line
+    is about other checks. `archive` is how far given records must reach (a duration, or `WHOLE_WINDOW`), None where
+    PingOne itself is asked.
 
     `queries` are its queries by name; that of a single one is `SINGLE`. `bind` holds JMESPath texts over
     `{name: [...]}`, in the order of the policy.
@@ -121,6 +122,7 @@ class CompiledCheck:
     values: Values
     address: Address
     excluded: str | None = None
+    selected: bool = True
     archive: str | None = None
 
     @property

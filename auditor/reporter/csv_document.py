@@ -62,8 +62,12 @@ def _rows(report: Report) -> Iterator[dict[str, str]]:
     if wording.nothing_selected(report):
         yield run | {"pack": "auditor", "status": "error", "code": "policy.nothing-selected",
                      "reason": wording.NOTHING_SELECTED}  # fmt: skip
+    tenants = (
+        {} if report.given or report.simulated else {e.name: e.api_url or "" for e in report.environments}
+    )
     for verdict in report.verdicts:
         shared = run | _verdict(verdict)
+        shared["source"] = run["source"] or tenants.get(verdict.environment, "")
         found = [(outcome, one) for outcome in verdict.outcomes for one in outcome.violations]
         if not found:
             yield shared | {"waived_by": "; ".join(wording.waivers(report, verdict))}

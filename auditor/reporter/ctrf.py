@@ -52,7 +52,7 @@ def render(report: Report, **_options: object) -> str:
             "environment": {
                 "reportName": "PingOne audit",
                 "testEnvironment": visible(", ".join(each.name for each in report.environments)),
-                "extra": {"source": [*map(visible, wording.provenance(report))],
+                "extra": {"source": [*map(visible, (*wording.provenance(report), *wording.tenants(report)))],
                           "run": visible(report.run_id),
                           "policyDigest": visible(report.policy_digest or ""),
                           "rootDigest": visible(report.root_digest or "")},

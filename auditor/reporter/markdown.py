@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Final
 
 from auditor.model.verdict import Report, Status, Verdict
@@ -25,13 +25,14 @@ def render(report: Report, **_options: object) -> str:
     """
     Write a report as Markdown of at most `DOCUMENT_BYTES`.
 
-    Shape: how the run ended and its counts; a table of the checks for each environment and pack, those that did not
-    pass first; why each did not, in a block of plain text, in which no text from outside is markup. What does not fit
-    is left out from the end of the tables and of the reasons, and how many are is said.
+    Shape: how the run ended, its counts and whom it asked; a table of the selected checks for each environment and
+    pack, those that did not pass first; why each did not, in a block of plain text, in which no text from outside is
+    markup. What does not fit is left out from the end of the tables and of the reasons, and how many are is said.
     """
     head = "\n\n".join(_head(report))
-    rows = [row for verdicts in wording.groups(report) for row in _table(verdicts)]
-    reasons = [_reason(report, verdict) for verdict in _by_gravity(report.verdicts) if _has_reason(verdict)]
+    groups = wording.groups(report, only_selected=True)
+    rows = [row for verdicts in groups for row in _table(verdicts)]
+    reasons = [_reason(report, verdict) for verdict in _by_gravity(chain(*groups)) if _has_reason(verdict)]
     reasons += _problems(report) + _frameworks(report)
     room = DOCUMENT_BYTES - _size(head) - 400  # for the notes and the empty lines around them
     shown = _fitting(rows, max(room // 2, room - sum(map(_size, reasons))))
@@ -62,7 +63,8 @@ def _head(report: Report) -> Iterator[str]:
         f"{wording.quantity(total['records'], 'record')} in {wording.quantity(total['requests'], 'request')} · "
         f"exit {report.exit_code}"
     )
-    yield escaped(shorten(wording.run_line(report), _FACT_CHARACTERS))
+    for line in filter(None, (wording.left_out(report), wording.run_line(report), *wording.tenants(report))):
+        yield escaped(shorten(line, _FACT_CHARACTERS))
 
 
 def _run_word(report: Report) -> str:

@@ -68,6 +68,7 @@ def render(report: Report, **_options: object) -> str:
 
 def _remarks(report: Report) -> Iterator[str]:
     yield from wording.provenance(report)
+    yield from wording.tenants(report)
     if wording.nothing_selected(report):
         yield wording.NOTHING_SELECTED
     yield visible(f"auditor {report.tool_version}, policies {report.policy_digest or 'unknown'}")

@@ -17,6 +17,10 @@ _WHOLE: Final = 1_000_000
 """What will be asked is shown whole, however long it is."""
 
 
+_NAMED: Final = 10
+"""Checks that are named beside the reason for which they are skipped; of more there is only the number."""
+
+
 def render(plan: Plan, *, width: int, color: bool, probed: bool = False) -> str:
     """
     Write a plan for a terminal of *width* cells; *probed* tells that first pages were asked for it.
@@ -45,8 +49,9 @@ def render(plan: Plan, *, width: int, color: bool, probed: bool = False) -> str:
     if plan.skipped:
         page.section("Skipped")
         for reason in dict.fromkeys(plan.skipped.values()):
-            names = ", ".join(name for name, own in plan.skipped.items() if own == reason)
-            page.put(one_line(f"{reason.removesuffix('.')}: {names}"), head="  ")
+            names = [name for name, own in plan.skipped.items() if own == reason]
+            told = ", ".join(names) if len(names) <= _NAMED else quantity(len(names), "check")
+            page.put(one_line(f"{reason.removesuffix('.')}: {told}"), head="  ")
     page.blank()
     asked = "First pages alone have been asked." if probed else "Nothing has been asked yet."
     page.put(f"{_summary(plan)} {asked}", "bold")

@@ -35,39 +35,21 @@ def render(report: Report, *, width: int, color: bool, **_options: object) -> st
     """
     Write a report for a terminal of *width* cells.
 
-    Shape: where the records come from, if not from PingOne; of several environments which check ended how in
-    which; per environment and pack each check with status
-    word, severity, id, what was examined and title, beneath it why it did not pass; the queries; the
-    variables; the problems; one line that sums up and gives the exit code. Without *color* there is no
-    escape sequence.
+    Shape: where the records come from; the queries, waivers and variables; the criteria of frameworks; of several
+    environments which check ended how in which; per environment and pack each check with status word, severity, id,
+    what was examined and title, beneath it why it did not pass; how many checks were not selected; the problems; one
+    line that sums up and gives the exit code. What a person looks for stands last, where a terminal stops. Without
+    *color* there is no escape sequence.
     """
     page = Page(width, color=color)
     for sentence in wording.provenance(report):
         page.put(sentence, "bold yellow")
     page.put(wording.run_line(report), "dim")
+    for tenant in wording.tenants(report):
+        page.put(tenant, "dim")
     if wording.nothing_selected(report):
         page.section(wording.NOTHING_SELECTED)
-    _put_matrix(page, report)
-    reasons: set[tuple[str, str]] = set()
-    for verdicts in wording.groups(report):
-        page.section(wording.heading(verdicts[0]))
-        for verdict in verdicts:
-            _put_verdict(page, report, verdict, reasons)
-        for caveat in wording.caveats(verdicts):
-            page.put(caveat, "dim", head=f"  {'caveat':15}  ")
-    for view in report.frameworks:
-        _put_view(page, view)
-    if report.asked:
-        page.section("Queries")
-        warned: set[wording.Fact] = set()  # what several queries on one endpoint were told is told once
-        for asked in report.asked:
-            (_, what), *rest = wording.query(asked)
-            page.put(what, head="  ")
-            complete = asked.end is not None and asked.end.complete
-            page.facts(
-                fact for fact in rest if fact not in warned and not (complete and fact[0] == "correlation")
-            )
-            warned |= {fact for fact in rest if fact[0] == "warning"}
+    _put_queries(page, report)
     if report.waivers:
         page.section("Waivers")
         page.facts(wording.waiver_uses(report))
@@ -75,6 +57,19 @@ def render(report: Report, *, width: int, color: bool, **_options: object) -> st
         page.section("Variables")
         for variable in report.variables:
             page.put(_variable_line(variable), head="  ")
+    for view in report.frameworks:
+        _put_view(page, view)
+    _put_matrix(page, report)
+    reasons: set[tuple[str, str]] = set()
+    for verdicts in wording.groups(report, only_selected=True):
+        page.section(wording.heading(verdicts[0]))
+        for verdict in verdicts:
+            _put_verdict(page, report, verdict, reasons)
+        for caveat in wording.caveats(verdicts):
+            page.put(caveat, "dim", head=f"  {'caveat':15}  ")
+    if left_out := wording.left_out(report):
+        page.blank()
+        page.put(left_out, head="  SKIP   ", head_style=_STATUS_STYLES[Status.SKIP])
     if report.problems:
         page.section("Problems")
         page.blank()
@@ -91,8 +86,23 @@ def render_diagnostics(diagnostics: Iterable[Diagnostic], *, width: int, color: 
     return str(page)
 
 
+def _put_queries(page: Page, report: Report) -> None:
+    if not report.asked:
+        return
+    page.section("Queries")
+    warned: set[wording.Fact] = set()  # what several queries on one endpoint were told is told once
+    for asked in report.asked:
+        (_, what), *rest = wording.query(asked)
+        page.put(what, head="  ")
+        complete = asked.end is not None and asked.end.complete
+        page.facts(
+            fact for fact in rest if fact not in warned and not (complete and fact[0] == "correlation")
+        )
+        warned |= {fact for fact in rest if fact[0] == "warning"}
+
+
 def _put_verdict(page: Page, report: Report, verdict: Verdict, reasons: set[tuple[str, str]]) -> None:
-    """Write one verdict; of an error or a skip, a reason that was told before (*reasons*) is not told again."""
+    """Write one verdict; the reason of an error or a skip that was told before (*reasons*) is told in short."""
     label = " · no occurrences" if wording.no_occurrences(verdict) else ""
     label = " · waived" if verdict.is_waived else label
     page.put(
@@ -101,12 +111,10 @@ def _put_verdict(page: Page, report: Report, verdict: Verdict, reasons: set[tupl
         head_style=_STATUS_STYLES[Status.SKIP if verdict.is_waived else verdict.status],
     )
     why = (verdict.code, verdict.reason)
-    if verdict.status is Status.SKIP and why in reasons:
-        return
     page.put(one_line(verdict.title), "dim", head=f"{'':19}")
     if verdict.status is Status.PASS:
         return
-    if verdict.status is Status.ERROR and why in reasons and not verdict.exceptions:
+    if verdict.status is not Status.FAIL and why in reasons and not verdict.exceptions:
         page.facts((("reason", f"as above [{verdict.code}]"),))
     else:
         page.facts(wording.facts(report, verdict, violations=VIOLATIONS))

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.instant import format_instant, parse_instant
+from auditor.model.plan import PlannedEnvironment
 from auditor.model.source import Address, Location
 from auditor.model.verdict import (
     Asked,
@@ -25,6 +26,9 @@ from auditor.reporter.neutral import one_line, shorten, visible
 
 NOT_LISTED: Final = "(not listed in this view)"
 """In place of a title: the criterion is one that a check alone names."""
+
+NOT_SELECTED: Final = "policy.not-selected"
+"""The code of what the command line leaves out."""
 
 NOTHING_SELECTED: Final = "No check was selected, so nothing was examined."
 
@@ -66,12 +70,23 @@ def nothing_selected(report: Report) -> bool:
     return not report.verdicts and not any(problem.level is Level.ERROR for problem in report.problems)
 
 
-def groups(report: Report) -> list[list[Verdict]]:
-    """Return the verdicts of each environment and pack together, in the order of the report."""
+def groups(report: Report, *, only_selected: bool = False) -> list[list[Verdict]]:
+    """
+    Return the verdicts of each environment and pack together, in the order of the report.
+
+    With *only_selected* those of checks that the command line is about: `left_out` sums up the others.
+    """
     found: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in report.verdicts:
-        found.setdefault((verdict.environment, verdict.pack), []).append(verdict)
+        if not (only_selected and verdict.code == NOT_SELECTED):
+            found.setdefault((verdict.environment, verdict.pack), []).append(verdict)
     return list(found.values())
+
+
+def left_out(report: Report) -> str:
+    """Return `35 checks: Not selected by --check x. [policy.not-selected]`; empty where every check was."""
+    reasons = [verdict.reason for verdict in report.verdicts if verdict.code == NOT_SELECTED]
+    return one_line(f"{quantity(len(reasons), 'check')}: {reasons[0]} [{NOT_SELECTED}]") if reasons else ""
 
 
 def heading(verdict: Verdict) -> str:
@@ -126,7 +141,8 @@ def matrix(report: Report) -> tuple[tuple[str, ...], list[MatrixRow]]:
     """Return the environments of a report, and a row for each check; none of one environment, which needs no table."""
     found: dict[tuple[str, str], dict[str, Verdict]] = {}
     for verdict in report.verdicts:
-        found.setdefault((verdict.pack, verdict.check), {})[verdict.environment] = verdict
+        if verdict.code != NOT_SELECTED:
+            found.setdefault((verdict.pack, verdict.check), {})[verdict.environment] = verdict
     names = tuple(dict.fromkeys(verdict.environment for verdict in report.verdicts))
     if len(names) < 2:
         return names, []
@@ -157,6 +173,25 @@ def provenance(report: Report) -> list[str]:
         files = one_line(", ".join(report.given))
         sentences.append(f"Given: the records come from {files}, not from PingOne.")
     return sentences
+
+
+def tenants(report: Report) -> list[str]:
+    """Return `prod: environment abfb…, region EU, https://api.pingone.eu/v1` for each environment that was asked."""
+    asked = set() if report.given else {one.query.environment for one in report.asked if one.end is not None}
+    return [
+        one_line(f"{each.name}: {', '.join(parts)}")
+        for each in report.environments
+        if each.name in asked and (parts := list(_tenant(each)))
+    ]
+
+
+def _tenant(environment: PlannedEnvironment) -> Iterator[str]:
+    if environment.id:
+        yield f"environment {environment.id}"
+    if environment.region:
+        yield f"region {environment.region}"
+    if environment.api_url:
+        yield environment.api_url
 
 
 def examined(verdict: Verdict) -> str:
