@@ -327,3 +327,28 @@ def end(report: Any) -> Any:
 def numberless(verdict: Any) -> list[Any]:
     violations = [violation for outcome in verdict["outcomes"] for violation in outcome["violations"]]
     return [{**violation, "page": ""} for violation in violations]
+
+
+def test_whoever_asks_sees_each_record_that_is_not_as_documented_as_far_as_a_check_reads_it():
+    check = {
+        "query": {**WINDOW, "where": 'action.type eq "USER.CREATED"'},
+        "expect": {"every": "result.status == 'SUCCESS'"},
+    }
+    compiled = program({"check": check})
+    plan = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test")
+    seen: list[Any] = []
+    one_pass = Audit(compiled, plan, KINDS).one_pass(
+        [query.id for query in plan.queries], ensure_documented=seen.append
+    )
+    created = {"action": {"type": "USER.CREATED"}, "result": {"status": "SUCCESS"}}
+    found: list[Any] = [
+        event(1, **created),
+        event(2, **created | {"tags": 5}),  # which nobody reads
+        event(3, **created | {"result": {"status": 5}}),
+        event(4, action={"type": "FLOW.CREATED"}, result={"status": 5}),  # which nobody is about
+        event(5, action={"type": 5}),
+    ]
+    for _ in range(2):  # before it is known how many records checks care for, and after
+        seen.clear()
+        one_pass.judge(one_pass.decode(b"".join(json.dumps(each).encode() + b"\n" for each in found)))
+        assert sorted(each["id"] for each in seen) == [found[2]["id"], found[4]["id"]]

@@ -128,10 +128,15 @@ class Audit:
             self._passes[page.query] = self.one_pass([page.query])
         self._passes[page.query].take(page.records, page.number)
 
-    def one_pass(self, queries: Collection[str], account: Iterable[str] = ()) -> OnePass:
+    def one_pass(
+        self,
+        queries: Collection[str],
+        account: Iterable[str] = (),
+        ensure_documented: Callable[[JSON], None] = lambda _: None,
+    ) -> OnePass:
         """Return what takes records as bytes for several queries on one resource kind, in place of `add`."""
         populations = [population for query in queries for population in self._uses[query]]
-        return OnePass(populations[0].kind, populations, account)
+        return OnePass(populations[0].kind, populations, account, ensure_documented)
 
     def state(self) -> AuditState:
         """

@@ -89,12 +89,20 @@ class OnePass:
 
     `decode` takes lines, and `judge` what it gave. In between, whoever keeps account of the records can look at the
     fields named by *account*, dotted paths that every row holds if the record does.
+
+    *ensure_documented* is called with each record that is not as its schema says, as far as any check reads it, and
+    with each of which the schema says too little to tell; what it raises comes out of `judge`.
     """
 
     def __init__(
-        self, kind: ResourceKind, populations: Sequence[Population], account: Iterable[str] = ()
+        self,
+        kind: ResourceKind,
+        populations: Sequence[Population],
+        account: Iterable[str] = (),
+        ensure_documented: Callable[[JSON], None] = lambda _: None,
     ) -> None:
         self._kind = kind
+        self._ensure_documented = ensure_documented
         self._populations = populations
         self._paths = _telling(populations, kind)
         self._values = [_reader(path) for path in self._paths]
@@ -157,19 +165,21 @@ class OnePass:
             plan = plan_of(key, _UNKNOWN)
             if plan is None or number in skip:
                 continue
-            row = found[number]
-            if row is None:
-                self._take_whole(rows.lines[number], page)
+            if found[number] is None:
+                self._take_strange(rows.lines[number], page)
                 continue
             if plan is _UNKNOWN:
-                is_absent = self._absent is not _UNKNOWN and key in _ABSENT
-                plan = self._absent if is_absent else self._plan(key)
+                plan = self._new_plan(key)
             if plan is not None:
                 cares.append((number, plan))
         if cares:
             self._judge(rows, cares, page)
         if found:
             self._cared = len(cares) / len(found)
+
+    def _new_plan(self, key: Any) -> _Plan | None:
+        is_absent = self._absent is not _UNKNOWN and key in _ABSENT
+        return self._absent if is_absent else self._plan(key)
 
     def take(self, records: Sequence[JSON], page: int = 1) -> None:
         """Offer records that are decoded already to the checks; a pass takes either records or lines."""
@@ -205,7 +215,7 @@ class OnePass:
             if rows.everything and plan.decoder is not None:
                 record = rows.found[number]
             else:
-                record = (plan.decoder and _decoded(plan.decoder, lines[number])) or received.record
+                record = (plan.decoder and _decoded(plan.decoder, lines[number])) or self._whole(received)
             plan.offer(record, received, in_window=in_window)
 
     def _in_window(self, rows: Sequence[Any]) -> bool:
@@ -230,10 +240,27 @@ class OnePass:
                 return map(only, found)
         return zip(*(map(value, found) for value in self._values), strict=True)
 
-    def _take_whole(self, line: bytes, page: int) -> None:
+    def _take_strange(self, line: bytes, page: int) -> None:
+        """Offer a record that is not as its schema says, though what the checks that care for it read may be."""
         received = Received(page, line=line, secret=self._kind.secret)
-        for population in self._populations:
-            population.add(received.record, received)
+        row = self._few and _decoded(self._few, line)
+        if row is None:
+            record = self._whole(received)
+            for population in self._populations:
+                population.add(record, received)
+            return
+        (key,) = self._keys([row])
+        plan = self._plans.get(key, _UNKNOWN)
+        if plan is _UNKNOWN:
+            plan = self._new_plan(key)
+        if plan is not None:
+            record = (plan.decoder and _decoded(plan.decoder, line)) or self._whole(received)
+            plan.offer(record, received, in_window=self._in_window([row]))
+
+    def _whole(self, received: Received) -> JSON:
+        """Return a record as a whole, since what is needed of it could not be decoded alone."""
+        self._ensure_documented(received.record)
+        return received.record
 
     def _forget(self) -> None:
         """Let go of what is remembered of values where that is too much; not while records are on their way."""
