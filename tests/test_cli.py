@@ -686,6 +686,20 @@ def test_a_window_that_is_not_covered_is_never_a_pass(auditor, policy, monkeypat
     assert "write window: hot" in " ".join(ran.out.split())
 
 
+def test_a_plan_and_a_run_tell_the_same_of_what_is_not_covered(auditor, policy, monkeypatch, tmp_path):
+    """A window of three slices, of which the first is gone and the second in part."""
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path))
+    path = policy(window="30d")
+    (query,) = json.loads(auditor("plan", path, "--as-of", AS_OF, "--json").out)["queries"]
+    assert len(query["slices"]) == 3
+    ran = auditor("check", path, "--as-of", AS_OF, "--simulate", "--events", "300", "--json")
+    reason = json.loads(ran.out)["verdicts"][0]["reason"]
+    (told,) = re.findall(r"window: (\S+) \.\. (\S+) is missing", reason)
+    planned = query["coverage"]["uncovered"]
+    minutes = len("2026-11-07T09:00")  # a run asks a moment after its plan was made
+    assert [one[:minutes] for one in told] == [planned[end][:minutes] for end in ("from", "to")]
+
+
 # Vocabulary
 
 

@@ -427,8 +427,10 @@ class Reading:
         """Judge a slice at the moment when it is asked for; what has aged out meanwhile is gone."""
         now = self.settings.clock()
         held = coverage(window, self.kind, now)
-        if held is None or held.uncovered is None:
+        if held is None or held.covered:
             return
+        if window and self.query.window:  # what later slices lack is told too, as the plan tells it
+            held = coverage(Window(window.start, self.query.window.end), self.kind, now) or held
         raise FetchError(
             "evidence.not-covered",
             f"{self.query.resource} does not hold the whole window: {held.uncovered} is missing"

@@ -35,6 +35,16 @@ DurationText: TypeAlias = Annotated[
 ]
 """A length of time as people write it: `90s`, `24h`, `14d`, `12mo`."""
 
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("nothing is said here; write why, or who answers for it")
+    return text
+
+
+Said: TypeAlias = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": r"\S"})]
+"""A text that says something."""
+
 Scalar: TypeAlias = str | int | float | bool | None
 """A YAML scalar."""
 

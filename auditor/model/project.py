@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from auditor.model.document import Document, Many
+from auditor.model.document import Document, Many, Said
 from auditor.model.environment import AuthMethod, Environment
 from auditor.model.framework import Framework
 from auditor.model.policy import Identifier, PolicyFile, Severity
@@ -22,7 +22,7 @@ class PolicySource(Document):
 
     pack: str
     """Name of a shipped pack, or a file or folder."""
-    exclude: dict[Identifier, str] = {}
+    exclude: dict[Identifier, Said] = {}
     """Checks left out, each with the reason; they show as skipped."""
     severity: dict[Identifier, Severity] = {}
     """Other severities, by check."""

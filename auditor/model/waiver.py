@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from auditor.model.document import Document, DurationText, Many
+from auditor.model.document import Document, DurationText, Many, Said
 from auditor.model.policy import Identifier, Severity
 from auditor.model.source import Address
 
@@ -29,12 +29,6 @@ def _check(text: str) -> str:
     return text
 
 
-def _said(text: str) -> str:
-    if not text.strip():
-        raise ValueError("a waiver says why, who approved it, and where that is written down")
-    return text
-
-
 def _date(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -45,9 +39,6 @@ def _date(value: object) -> object:
     except ValueError:
         raise ValueError(f'"{value}" is no date such as 2026-12-31') from None
 
-
-Said: TypeAlias = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": r"\S"})]
-"""A text that says something."""
 
 Date: TypeAlias = Annotated[
     date, BeforeValidator(_date), WithJsonSchema({"type": "string", "format": "date", "pattern": _DATE})
