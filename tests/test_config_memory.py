@@ -88,6 +88,7 @@ CHANGES = {
     "variables": lambda folder: write(folder, "auditor.vars.yaml", "cap: 3"),
     "no variables": lambda folder: (folder / "auditor.vars.yaml").unlink(),
     "more variables": lambda folder: write(folder, "x.auto.vars.yaml", "cap: 3"),
+    "a file that is nearly called what is read": lambda folder: write(folder, "waivers.yml", ""),
     "a folder with the name of a shipped pack": lambda folder: (
         (folder / "pingone-activity").mkdir(),
         write(folder, "pingone-activity/two.yaml", POLICY),

@@ -155,6 +155,46 @@ def test_a_misspelt_name_in_the_project_suggests_shipped_packs_and_files(tmp_pat
     ]
 
 
+def test_a_misspelt_pack_of_an_entry_is_marked_as_what_it_is(tmp_path):
+    found = only(loaded(tmp_path, {PROJECT_FILE: project("[{pack: pingone-activty}]")}), "file.not-found")
+    assert place(found) == (PROJECT_FILE, 2, 19)
+    assert found.detail == 'There is no file, folder or shipped pack "pingone-activty".'
+
+
+MISNAMED = {
+    "auditor.yml": "auditor.yaml",
+    "auditor.vars.yml": "auditor.vars.yaml",
+    "auditor.var.yaml": "auditor.vars.yaml",
+    "prod.auto.vars.yml": "prod.auto.vars.yaml",
+    "waivers.yml": "waivers.yaml",
+    "waiver.yaml": "waivers.yaml",
+}
+
+
+def test_a_file_that_is_nearly_called_what_is_read_is_a_warning(tmp_path):
+    files = {
+        PROJECT_FILE: project("[policies]"),
+        "policies/a.yml": policy(),
+        "prod.vars.yml": "",
+        "a.yml": "",
+    }
+    found = loaded(tmp_path, {**files, **dict.fromkeys(MISNAMED, "")})
+    assert found.value is not None
+    assert {each.subject: each.help for each in found.warnings} == {
+        name: f"Name it {right}." for name, right in MISNAMED.items()
+    }
+
+
+def test_a_file_that_is_named_is_read_whatever_its_name(tmp_path):
+    files = {PROJECT_FILE: project("[policies]"), "policies/a.yaml": policy(), "auditor.vars.yml": "{}"}
+    assert loaded(tmp_path, files, variables=[("--var-file", "auditor.vars.yml")]).diagnostics == ()
+
+
+def test_where_only_the_name_of_the_project_is_wrong_both_are_told(tmp_path):
+    found = loaded(tmp_path, {"auditor.yml": project("[policies]")})
+    assert {each.code for each in found.diagnostics} == {"project.not-found", "file.misnamed"}
+
+
 def test_command_line_paths_replace_the_policies_of_the_project(tmp_path):
     files = {
         PROJECT_FILE: project("[missing]", f"environments: {{prod: {{id: {ID}, region: EU}}}}"),

@@ -31,6 +31,7 @@ from auditor.config.request import (
     VARIABLES_FILE,
     WAIVERS_FILE,
     Request,
+    misnamed,
 )
 
 if TYPE_CHECKING:
@@ -173,9 +174,11 @@ def _paths(request: Request, policies: Iterable[str], resources: Iterable[str]) 
     Yield every file that `auditor.config.load` would read, some of them more than once.
 
     Raises:
-        _DifferentError: a name leads out of the project, or to nothing that can be read.
+        _DifferentError: a name leads out of the project, to nothing that can be read, or is not quite one that is.
     """
     folder = request.folder
+    if misnamed(request):
+        raise _DifferentError
     automatic = sorted(path.name for path in folder.glob(AUTOMATIC_FILES) if path.name[0] != ".")
     for name in (PROJECT_FILE, *resources, VARIABLES_FILE, *automatic, WAIVERS_FILE):
         if exists(folder / name):

@@ -46,6 +46,8 @@ class _Entry:
 
     source: PolicySource
     address: Address | None = None
+    name: Address | None = None
+    """Where the project file names the policies: all of an entry, or its `pack`."""
 
 
 def read(document: ProjectFile | None, request: Request, reading: Reading) -> Packs:
@@ -120,15 +122,18 @@ def _entries(document: ProjectFile | None, request: Request) -> list[_Entry]:
     if request.paths or document is None:
         return [_Entry(PolicySource(pack=path)) for path in request.paths]
     base = Address(file=PROJECT_FILE).at("policies")
+    here = [base.at(position) for position in range(len(document.policies))]
     return [
-        _Entry(PolicySource(pack=source) if isinstance(source, str) else source, base.at(position))
-        for position, source in enumerate(document.policies)
+        _Entry(PolicySource(pack=source), address, address)
+        if isinstance(source, str)
+        else _Entry(source, address, address.at("pack"))
+        for source, address in zip(document.policies, here, strict=True)
     ]
 
 
 def _policy_files(entry: _Entry, reading: Reading) -> Iterator[tuple[Path, str]]:
     """Yield the policy files behind an entry with the names that people see of them."""
-    name, address = entry.source.pack, entry.address
+    name, address = entry.source.pack, entry.name
     path = reading.folder / name
     packs = {folder.name: folder for folder in shipped("policies").iterdir() if folder.is_dir()}
     plain = name.removeprefix(PACK_PREFIX)
@@ -156,11 +161,12 @@ def _policy_files(entry: _Entry, reading: Reading) -> Iterator[tuple[Path, str]]
         return
     checked = policy_files(path, name, reading.folder if address else path)
     for problem in checked.diagnostics:
-        help = problem.help
+        detail, help = problem.detail, problem.help
         if problem.code == "file.not-found":
             shipped_names = packs if address else (f"{PACK_PREFIX}{pack}" for pack in packs)
             help = did_you_mean(path.name, [*names_beside(path), *shipped_names])
-        reading.problems.append(problem.with_(address=address, help=help))
+            detail = f'There is no file, folder or shipped pack "{name}".' if address else detail
+        reading.problems.append(problem.with_(address=address, detail=detail, help=help))
     for found in checked.value or ():
         yield found, reading.shown(found)
 

@@ -9,9 +9,9 @@ from auditor.config.catalogue import catalogue, own_kinds
 from auditor.config.files import exists, is_folder
 from auditor.config.packs import Packs
 from auditor.config.privacy import hushed
-from auditor.config.request import PROJECT_FILE, Reading, Request
+from auditor.config.request import PROJECT_FILE, Reading, Request, misnamed
 from auditor.config.variables import Given
-from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
+from auditor.model.diagnostic import Checked, Diagnostic, Level, did_you_mean
 from auditor.model.environment import Environment
 from auditor.model.framework import Framework
 from auditor.model.policy import Variable
@@ -45,6 +45,7 @@ def load_readable(request: Request) -> Checked[Project]:
     since what a policy may say rests on those.
     """
     reading = Reading(request.folder, request.texts)
+    _tell_misnamed(request, reading)
     document, is_sound = project_file(request, reading)
     if not is_sound:
         if is_folder(request.folder):
@@ -93,6 +94,18 @@ def load_readable(request: Request) -> Checked[Project]:
     return Checked(None if kinds is None else project, diagnostics)
 
 
+def _tell_misnamed(request: Request, reading: Reading) -> None:
+    for name, right in misnamed(request).items():
+        reading.problem(
+            "file.misnamed",
+            "File is not read",
+            f'"{name}" is not read under this name.',
+            help=f"Name it {right}.",
+            subject=name,
+            level=Level.WARNING,
+        )
+
+
 def load_frameworks(request: Request) -> Checked[tuple[Framework, ...]]:
     """Return the frameworks that a request names: shipped ones, or those of the project, if there is one."""
     reading = Reading(request.folder)
@@ -126,7 +139,7 @@ def project_file(request: Request, reading: Reading) -> tuple[ProjectFile | None
             help="Name policy files or folders, go to a project with --chdir, or run: auditor init",
             subject=PROJECT_FILE,
         )
-    return None, not reading.problems
+    return None, all(problem.level is Level.WARNING for problem in reading.problems)
 
 
 def _sound_keys(reading: Reading) -> ProjectFile | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from auditor.config.files import is_inside, outside, read_text
+from auditor.config.files import is_inside, names_beside, outside, read_text
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.source import Address
 
@@ -20,6 +20,15 @@ PROJECT_FILE: Final = "auditor.yaml"
 VARIABLES_FILE: Final = "auditor.vars.yaml"
 WAIVERS_FILE: Final = "waivers.yaml"
 AUTOMATIC_FILES: Final = "*.auto.vars.yaml"
+_NEARLY: Final = {
+    "auditor": PROJECT_FILE,
+    "auditor.var": VARIABLES_FILE,
+    "auditor.vars": VARIABLES_FILE,
+    "waiver": WAIVERS_FILE,
+    "waivers": WAIVERS_FILE,
+}
+"""The files of a project's folder by the stems that people may give them."""
+_AUTOMATIC: Final = ".auto.vars"
 PACK_PREFIX: Final = "pack:"
 
 
@@ -112,3 +121,16 @@ class Reading:
             return path.relative_to(self.folder).as_posix()
         except ValueError:
             return path.as_posix()
+
+
+def misnamed(request: Request) -> dict[str, str]:
+    """Return files of the project's folder that are not read under their names, each with the name that is meant."""
+    named = {Path(text).name for text in (*request.paths, *(text for _, text in request.variables))}
+    meant = {name: _meant(Path(name)) for name in sorted(names_beside(request.folder / PROJECT_FILE))}
+    return {name: right for name, right in meant.items() if right not in ("", name) and name not in named}
+
+
+def _meant(path: Path) -> str:
+    if path.suffix not in (".yaml", ".yml"):
+        return ""
+    return f"{path.stem}.yaml" if path.stem.endswith(_AUTOMATIC) else _NEARLY.get(path.stem, "")
