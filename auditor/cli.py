@@ -1290,7 +1290,7 @@ def init(folder: str, from_run: str | None, environments: tuple[str, ...]) -> in
         suggested = app.suggest(_job(**options), from_run=from_run)
         if suggested.value is None:
             _mistakes(suggested.diagnostics)
-        changed["auditor.vars.yaml"] = app.suggestions_text(suggested.value, (f"run {from_run}",))
+        changed["auditor.vars.yaml"] = app.suggestions_text(suggested.value)
     try:
         written = app.init(Path(folder), changed)
     except OSError as error:
@@ -1328,8 +1328,7 @@ def suggest(as_json: bool, from_run: str | None, **options: Any) -> int:
     if checked.value is None:
         _mistakes(checked.diagnostics)
     _show_problems(checked.diagnostics)
-    source = options["records"] if from_run is None else (f"run {from_run}",)
-    _out(app.suggestions_text(checked.value, source, as_json=as_json))
+    _out(app.suggestions_text(checked.value, as_json=as_json))
     return 0
 
 

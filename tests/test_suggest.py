@@ -260,6 +260,7 @@ def test_a_run_suggests_what_its_records_suggest(auditor, run_folder):
     ]
     assert {code for code, _, _ in told} == {0}
     _, out, _ = told[0]
+    assert {tuple(json.loads(found)["records"]) for _, found, _ in told} == {(f"run {run_folder.name}",)}
     found = {each["variable"]: each for each in json.loads(out)["suggestions"]}
     seen = {each["value"]: each for each in found["admin_clients"]["seen"]}
     assert {"adminui", "common-services-test"} <= seen.keys()
@@ -274,6 +275,7 @@ def test_a_project_from_a_run_holds_its_suggestions_and_is_valid_once_they_are_t
     assert code == 0, said
     assert "decide in auditor.vars.yaml" in out
     variables = tmp_path / "mine" / "auditor.vars.yaml"
+    assert f"Suggested by run {run_folder.name}." in variables.read_text("utf-8")
     code, _, said = auditor("validate", "--chdir", "mine")
     assert code == 1
     assert "variable.not-given" in said

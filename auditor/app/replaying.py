@@ -50,6 +50,7 @@ def replay(job: Job, run: str) -> Checked[Report]:
 class Received:
     """What a run received: records by environment and resource kind, each once, and the instant of its plan."""
 
+    run_id: str
     as_of: datetime
     records: Mapping[str, Mapping[str, tuple[JSON, ...]]]
 
@@ -258,6 +259,7 @@ class Replay:
 
         asyncio.run(read())
         return Received(
+            run_id=self.folder.record.run_id,
             as_of=plan.as_of,
             records={
                 environment: {kind: tuple(records.values()) for kind, records in kinds.items()}

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from auditor import config, jmes, scim
 from auditor.app.jobs import Job, Planned, plan, to_load
-from auditor.app.replaying import received
+from auditor.app.replaying import Received, received
 from auditor.jmes.tree import And, Call, Comparison, Field, Literal, Node, Or, transform
 from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.instant import format_instant, parse_instant
@@ -18,7 +18,7 @@ from auditor.model.policy import Variable
 from auditor.model.query import CompiledCheck, CompiledExpectation
 from auditor.model.resource import ResourceKind, value_at
 from auditor.model.value import JSON
-from auditor.reporter.suggestions import Seen, Suggestion
+from auditor.reporter.suggestions import Seen, Suggestion, Suggestions
 
 _UNGIVEN: Final[Mapping[str, str]] = {
     "list": "[]",
@@ -33,9 +33,7 @@ _UNGIVEN: Final[Mapping[str, str]] = {
 """What stands for a variable that has to be given and is not, by type: as little as can be."""
 
 
-def suggest(
-    job: Job, *, from_run: str | None = None, now: datetime | None = None
-) -> Checked[tuple[Suggestion, ...]]:
+def suggest(job: Job, *, from_run: str | None = None, now: datetime | None = None) -> Checked[Suggestions]:
     """
     Return what the records of a job, or those that a run received, suggest for the variables of the job's packs.
 
@@ -48,23 +46,27 @@ def suggest(
     ungiven = _ungiven(job)
     variables = tuple(("--var", f"{pack}.{name}={text}") for (pack, name), text in ungiven.items())
     job = replace(job, variables=(*variables, *job.variables))
-    planned = plan(job, now) if from_run is None else _planned_with(job, from_run)
+    if from_run is None:
+        planned, records = plan(job, now), tuple(job.records)
+    else:
+        opened = received(job, from_run)
+        if opened.value is None:
+            return Checked(None, opened.diagnostics)
+        planned, records = _planned_with(job, opened.value), (f"run {opened.value.run_id}",)
     if planned.value is None or planned.value.given is None:
         return Checked(None, planned.diagnostics)
-    found = _Search(planned.value)
-    found.search()
-    return Checked(tuple(found.suggestions(ungiven)), planned.diagnostics)
+    search = _Search(planned.value)
+    search.search()
+    found = Suggestions(records=records, found=tuple(search.suggestions(ungiven)))
+    return Checked(found, planned.diagnostics)
 
 
-def _planned_with(job: Job, run: str) -> Checked[Planned]:
+def _planned_with(job: Job, run: Received) -> Checked[Planned]:
     """Return the plan of a job as of the instant of a run, with the records that the run received."""
-    opened = received(job, run)
-    if opened.value is None:
-        return Checked(None, opened.diagnostics)
-    planned = plan(replace(job, as_of=format_instant(opened.value.as_of)))
+    planned = plan(replace(job, as_of=format_instant(run.as_of)))
     if planned.value is None:
         return Checked(None, planned.diagnostics)
-    of_run = opened.value.records
+    of_run = run.records
     name = planned.value.plan.environments[0].name
     # A job without a project names its environment otherwise than the run of a project does.
     if name not in of_run and (job.environments or len(of_run) > 1):
@@ -73,7 +75,7 @@ def _planned_with(job: Job, run: str) -> Checked[Planned]:
             summary="Unknown environment",
             detail=f'The run read {", ".join(of_run)}, and not "{name}".',
             help="In the project of the run, name one: auditor suggest --from-run RUN --environment NAME",
-            subject=run,
+            subject=run.run_id,
         )
         return Checked(None, (*planned.diagnostics, problem))
     records = of_run[name] if name in of_run else next(iter(of_run.values()), {})

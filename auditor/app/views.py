@@ -22,7 +22,7 @@ from auditor.reporter import suggestions as suggestions_view
 from auditor.reporter import waivers as waivers_view
 from auditor.reporter.diagnostics_json import plain
 from auditor.reporter.explanation import Explanation
-from auditor.reporter.suggestions import Suggestion
+from auditor.reporter.suggestions import Suggestions
 
 
 def formats() -> tuple[str, ...]:
@@ -114,13 +114,11 @@ def diagnostics_document(diagnostics: tuple[Diagnostic, ...]) -> str:
     )
 
 
-def suggestions_text(
-    suggestions: Sequence[Suggestion], records: Sequence[str], *, as_json: bool = False
-) -> str:
+def suggestions_text(suggestions: Suggestions, *, as_json: bool = False) -> str:
     """Return suggested values as a file of variables, all commented out, or as JSON text."""
     if as_json:
-        return _json(suggestions_view.document(suggestions, records=records))
-    return suggestions_view.render(suggestions, records=records)
+        return _json(suggestions_view.document(suggestions))
+    return suggestions_view.render(suggestions)
 
 
 DOCUMENTS: Final = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -54,7 +54,15 @@ class Suggestion:
     beside: tuple[str, ...] = ()
 
 
-def render(suggestions: Sequence[Suggestion], *, records: Iterable[str]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestions:
+    """What records suggest; `records` says where they come from: `KIND=FILE`, or `run ID`."""
+
+    records: tuple[str, ...]
+    found: tuple[Suggestion, ...]
+
+
+def render(suggestions: Suggestions) -> str:
     """
     Write suggestions as YAML that gives no variable a value until somebody removes the marks of comments.
 
@@ -62,25 +70,26 @@ def render(suggestions: Sequence[Suggestion], *, records: Iterable[str]) -> str:
     value would allow, and the lines to take, with the evidence behind each value. Text of records can not leave
     its line.
     """
-    told = f"Suggested by {one_line(', '.join(records))}. Nothing here holds until you remove the `# ` before it."
+    source = one_line(", ".join(suggestions.records))
+    told = f"Suggested by {source}. Nothing here holds until you remove the `# ` before it."
     lines = [*_comment(told)]
-    if any(suggestion.seen for suggestion in suggestions):
+    if any(suggestion.seen for suggestion in suggestions.found):
         lines += _comment(
             "Every value is what the records show, not what is right: ask of each whether it may do what the check "
             "is about. Whatever you take will pass from then on."
         )
     else:
         lines += _comment("No check fails on what a variable could allow, so there is nothing to suggest.")
-    for suggestion in suggestions:
+    for suggestion in suggestions.found:
         lines += ["", *_suggestion(suggestion)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def document(suggestions: Sequence[Suggestion], *, records: Iterable[str]) -> dict[str, Any]:
+def document(suggestions: Suggestions) -> dict[str, Any]:
     """Return suggestions as JSON values."""
     return {
         "format_version": "1.0",
-        "records": list(records),
+        "records": list(suggestions.records),
         "suggestions": [
             {
                 "pack": each.pack,
@@ -100,7 +109,7 @@ def document(suggestions: Sequence[Suggestion], *, records: Iterable[str]) -> di
                     for seen in each.seen
                 ],
             }
-            for each in suggestions
+            for each in suggestions.found
         ],
     }
 
