@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -133,7 +133,8 @@ severities = st.sampled_from(["info", "low", "medium", "high", "critical"])
 
 @settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(statuses, severities), min_size=1, max_size=4), severities)
-def test_a_check_has_the_highest_status_and_the_gravest_severity_that_decided(outcomes, severity):
+@example([(Status.FAIL, "high"), (Status.ERROR, "low")], "medium")
+def test_a_check_has_the_highest_status_and_the_gravest_severity_of_what_is_amiss(outcomes, severity):
     expect = [{**EXPECTATIONS[status], "severity": own} for status, own in outcomes]
     verdict = judge(event(0), expect=expect, severity=severity)
     highest = max(status for status, _ in outcomes)
@@ -141,7 +142,8 @@ def test_a_check_has_the_highest_status_and_the_gravest_severity_that_decided(ou
     assert [outcome.status for outcome in verdict.outcomes] == [status for status, _ in outcomes]
     order = ["info", "low", "medium", "high", "critical"]
     deciding = max((own for status, own in outcomes if status is highest), key=order.index)
-    assert verdict.severity == (deciding if highest >= Status.FAIL else severity)
+    amiss = [own for status, own in outcomes if status >= Status.FAIL]
+    assert verdict.severity == (max(amiss, key=order.index) if amiss else severity)
     code = next(o.code for o in verdict.outcomes if (o.status, o.severity) == (highest, deciding))
     assert verdict.code == code
 

@@ -415,15 +415,14 @@ class _Run:
         outcomes = self._outcomes(obstacle)
         status = max(outcome.status for outcome in outcomes)
         # Of those that decided, the gravest speaks for the check; of equals, the first.
-        deciding = max(
-            (outcome for outcome in outcomes if outcome.status is status),
-            key=lambda outcome: SEVERITIES.index(outcome.severity),
-        )
+        deciding = max((outcome for outcome in outcomes if outcome.status is status), key=_gravity)
+        # What failed stays as grave as it is where something else could not be decided.
+        amiss = [outcome for outcome in outcomes if outcome.status >= Status.FAIL]
         over = {expectation.over for expectation in self.check.expectations}
         own_ends = {query: ends[query] for query in self._queries() if query in ends}
         return Verdict(
             **_identity(self.check),
-            severity=deciding.severity if status >= Status.FAIL else self.check.severity,
+            severity=max(amiss, key=_gravity).severity if amiss else self.check.severity,
             status=status,
             code=deciding.code,
             reason=deciding.reason,
@@ -556,6 +555,10 @@ _DECIDE_BIND = (
     "Let the expression decide: test the field first (field && …), or give a value for an absent one "
     "(field || 'none')."
 )
+
+
+def _gravity(outcome: Outcome) -> int:
+    return SEVERITIES.index(outcome.severity)
 
 
 def _is_sensitive(node: jmes.Node) -> bool:

@@ -170,8 +170,8 @@ class Verdict:
     How one check ended in one environment.
 
     `code` and `reason` are those of the outcome that decided the status. `population` counts the records that
-    the expectations are about, each query's once. `severity` is that of the gravest outcome that decided, else
-    the check's.
+    the expectations are about, each query's once. `severity` is that of the gravest outcome that failed or could not
+    be decided, else the check's.
     """
 
     environment: str
