@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -14,6 +15,7 @@ from ruamel.yaml import YAML
 
 from auditor import planner
 from auditor.evaluator import Audit
+from auditor.evaluator.violations import TOO_DEEP
 from auditor.model.evidence import Failure, Page, QueryEnd
 from auditor.model.instant import format_instant, parse_instant
 from auditor.model.query import Program
@@ -21,6 +23,7 @@ from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Status, Verdict, Violation
 from tests.support import ROOT, examples
+from tests.test_cli import auditor, policy  # noqa: F401  # fixtures
 from tests.test_compiler import KINDS, pack_of, policy_file, program, query
 from tests.test_planner_windows import NOW
 
@@ -395,6 +398,24 @@ def test_what_is_no_record_is_named_by_its_value():
     (long,) = judge(event(0, tags=["x" * 500]), expect={"none": "[].tags[]"}).outcomes[0].violations
     assert long.identity == "x" * 119 + "…"
     assert long.item == "x" * 500
+
+
+def test_what_nests_deeper_than_reports_hold_is_told_without_it(auditor, policy, tmp_path):  # noqa: F811
+    deep: JSON = []
+    for _ in range(150):
+        deep = [{"a": deep}]
+    lines = [
+        json.dumps(event(number, _embedded={"a": inner})) for number, inner in enumerate([deep, deep, [{}]])
+    ]
+    path = tmp_path / "events.ndjson"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    expect = """[{every: "id == 'x'"}, {none: "[]._embedded"}]"""
+    ran = auditor("check", policy(expect, where="id pr"), "--records", f"activities={path}", "--json")
+    (verdict,) = json.loads(ran.out)["verdicts"]
+    assert [outcome["exceptions"] for outcome in verdict["outcomes"]] == [3, 3]
+    items = [[each["item"] for each in outcome["violations"]] for outcome in verdict["outcomes"]]
+    assert items[0][:2] == items[1][:2] == [TOO_DEEP, TOO_DEEP]
+    assert items[0][2]["_embedded"] == items[1][2] == {"a": [{}]}
 
 
 def test_an_item_nested_deeper_than_python_follows_is_a_violation_all_the_same():

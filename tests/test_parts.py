@@ -55,7 +55,7 @@ class Judging:
         self.violations.append(f"{check} {violation!r}")
 
     def ended(self, audit: Audit) -> tuple[tuple[Verdict, ...], tuple[WaiverUse, ...]]:
-        verdicts = audit.finish(ends(self.plan))
+        verdicts = audit.finish(replace(end, assurance="given") for end in ends(self.plan))
         return verdicts, audit.uses(verdicts)
 
     def undivided(
@@ -189,10 +189,10 @@ QUERIES = {
 }
 
 
-def joined() -> Program:
+def joined(checks_written: Mapping[str, JSON] = JOINED) -> Program:
     default = {"title": "A check"}
     policy = {"created": QUERIES["created"], "deleted": QUERIES["deleted"]}
-    written_checks = {name: {**default, **check} for name, check in JOINED.items()}
+    written_checks = {name: {**default, **check} for name, check in checks_written.items()}
     file = {"version": 1, "pack": {"id": "pack"}, "queries": policy, "checks": written_checks}
     return program(packs=(pack_of(PolicyFile.model_validate(file)),))
 
@@ -227,9 +227,9 @@ WAIVERS = (
 
 
 def numbered(given_records: Sequence[JSON], random: Random) -> list[dict[str, JSON]]:
-    """Return records with what the law needs of each, some of them twice."""
+    """Return records with what the law needs of each, the first of them outside of the window, some of them twice."""
     found: list[dict[str, JSON]] = [
-        {**record, **event(number)} | record for number, record in enumerate(given_records)
+        {**record, **event(number)} | record for number, record in enumerate(given_records, -2)
     ]
     return found + found[: random.randrange(3)]
 
@@ -318,6 +318,46 @@ def test_of_records_of_one_identity_what_they_say_decides_which_are_shown(expect
         random = seeded(seed)
         parts = judging.divided(feed, cut([(1, each) for each in sent], random), random)
         assert repr(parts) == repr(judging.undivided(feed, [(1, each) for each in sent]))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {
+            "query": WINDOW,
+            "expect": {"that": "max_by(@, &recordedAt).tags[0] == '7'", "message": "{[:30].tags[]}"},
+        },
+        {"query": WINDOW, "expect": {"none": "sort_by(@, &id)[].tags"}},
+        {"query": WINDOW, "expect": {"none": "[?length(tags[0]) > `1`].tags[]", "on_missing": "fail"}},
+        {
+            "queries": ["created"],
+            "bind": {"first": "created[0].tags[0]"},
+            "expect": {"every": "tags[0] == ${bind.first}", "over": "created", "message": "${bind.first}"},
+        },
+    ],
+    ids=str,
+)
+def test_of_records_of_one_identity_the_first_received_is_the_first_of_the_list(check):
+    compiled = joined({"check": check})
+    found = [(number, event(0, tags=[str(number)])) for number in range(60)]
+    judging = Judging(compiled)
+    expected = repr(judging.undivided(in_pages, found))
+    for seed in range(3):
+        random = seeded(seed)
+        assert repr(judging.divided(in_pages, cut(found, random), random)) == expected
+
+
+def test_what_nests_deeper_than_pickle_follows_is_handed_over():
+    deep: JSON = []
+    for _ in range(450):
+        deep = {"a": [deep]}
+    expect = [{"none": "sort_by(@, &id)"}, {"every": "id == 'x'"}]
+    judging = Judging(program({"check": {"query": WINDOW, "expect": expect}}))
+    found = [(number, event(number, _embedded=deep)) for number in range(4)]
+    with pytest.raises(RecursionError):
+        pickle.dumps(found)
+    parts = judging.divided(in_pages, [[each] for each in found], seeded(0))
+    assert repr(parts) == repr(judging.undivided(in_pages, found))
 
 
 def test_a_state_of_other_checks_is_refused():

@@ -98,7 +98,9 @@ def _bug(error: Exception) -> Diagnostic:
     )
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(
+    slots=True, kw_only=True, repr=False
+)  # `signal` prints whom it calls, and that would be all records
 class _Run:
     """One run of the main job on its way to a report."""
 

@@ -11,6 +11,8 @@ verdict is an error.
 
 from __future__ import annotations
 
+import pickle
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -66,6 +68,23 @@ class AuditState:
 
     runs: Mapping[str, _RunState]
     matched: Counter[str]
+
+    def __reduce__(self) -> tuple[Callable[[bytes], AuditState], tuple[bytes]]:
+        """Pickle also items that nest as deep as JSON is read, of which `pickle` by itself follows half."""
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(_DEEPER * limit)
+        try:
+            return _unpickled, (pickle.dumps((self.runs, self.matched), pickle.HIGHEST_PROTOCOL),)
+        finally:
+            sys.setrecursionlimit(limit)
+
+
+_DEEPER: Final = 4
+
+
+def _unpickled(content: bytes) -> AuditState:
+    runs, matched = pickle.loads(content)  # noqa: S301  # part of what is being unpickled
+    return AuditState(runs=runs, matched=matched)
 
 
 class Audit:

@@ -186,6 +186,12 @@ class Redaction:
         except RecursionError:  # a tenant can nest deeper than Python can follow
             return PERSONAL
 
+    def alters(self, need: jmes.Need) -> bool:
+        """Tell whether what needs no more of an item than this may be another without what is personal."""
+        if not self._is_needed:
+            return False
+        return self._fields is None or _meets(need, self._fields)
+
     def _names(self) -> frozenset[str]:
         """Return the names that keys of an item have from the expression or a schema, and not from a record."""
         found = {path.rpartition(".")[2] for kind in self._kinds for path, _, _ in fields(kind.item)}
@@ -225,18 +231,25 @@ def _add(fields: dict[str, Any], route: list[str]) -> None:
         _add(fields[name], below)
 
 
+def _meets(need: jmes.Need, fields: _Fields) -> bool:
+    """Tell whether anything that is needed is personal."""
+    return need.whole or any(
+        name in need.fields and (below is None or _meets(need.fields[name], below))
+        for name, below in fields.items()
+    )
+
+
 def _without(value: JSON, fields: _Fields) -> JSON:
     """Return a value with the `id` beside them for its personal fields; lists are walked into."""
-    if isinstance(value, list):
+    if type(value) is list:
         return [_without(element, fields) for element in value]
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         return value
-    told = dict(value)
+    told = value.copy()
     for name, below in fields.items():
-        if name in value:
-            told[name] = (
-                _masked(value[name], _mark(value, fields)) if below is None else _without(value[name], below)
-            )
+        inner = value.get(name)
+        if inner is not None:
+            told[name] = _masked(inner, _mark(value, fields)) if below is None else _without(inner, below)
     return told
 
 
@@ -247,6 +260,8 @@ def _mark(value: Mapping[str, JSON], fields: _Fields) -> str:
 
 def _masked(value: JSON, mark: str) -> JSON:
     """Return a value with *mark* for everything in it."""
+    if type(value) is str:
+        return mark
     if isinstance(value, dict):
         return {name: _masked(inner, mark) for name, inner in value.items()}
     if isinstance(value, list):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -24,6 +24,14 @@ SHOWN: Final = 20
 
 THE_LIST: Final = "the whole list"
 """What names a violation that is no single record's."""
+
+TOO_DEEP: Final = "(nests too deep)"
+"""What stands for a value that nests deeper than can be written."""
+
+_LEVELS: Final = 200
+"""Levels of lists and objects in one another that are told; what writes JSON follows about 250."""
+
+_NESTING: Final = frozenset({dict, list})
 
 _SHOWN_LENGTH: Final = 120
 
@@ -71,6 +79,13 @@ class Received:
             self._record = without(record, self._secret)
         return self._record
 
+    @property
+    def may_be_deep(self) -> bool:
+        """Whether the record nests deeper than is told; of a line, whether it may."""
+        if self._line:
+            return self._line.count(b"{") + self._line.count(b"[") > _LEVELS
+        return _nests_deeper(self._record, _LEVELS)
+
 
 class Subject:
     """
@@ -94,16 +109,29 @@ class Subject:
         self.template = template
         self.default_message = default_message
         self.redaction = redaction
-        self.reads = reads
         self.query = query
         personal = Personal(tuple(kind.personal))
         self._of_record = Redaction(personal)
+        self._reads = [(path, path.split(".")) for path in reads]
         self._reads_personal = personal.is_in(frozenset(map(Origin, reads)))
         # Of what is bound, a record without names knows nothing.
         self._from_bound = self._personal_pieces(Personal(bound=redaction.personal.bound))
         self._instant_path = kind.buckets.start if kind.buckets else kind.instant
         paths = (kind.order_key, *kind.identity)
         self._paths = [(path, scim.rules(kind)(path).type == "instant", "." in path) for path in paths]
+        self._names_are_told = not redaction.alters(_need_of(kind.identity))
+        self._untold = self._untold_pieces()
+
+    def _untold_pieces(self) -> dict[int, jmes.Expression]:
+        """Return the parts of the message, by position, that without personal data may be others."""
+        found: dict[int, jmes.Expression] = {}
+        for number, part in enumerate(self.template.parts if self.template else ()):
+            if not isinstance(part, str):
+                need = jmes.Need()
+                jmes.add_needs(part.node, need)
+                if self.redaction.alters(need):
+                    found[number] = part
+        return found
 
     def key(self, record: JSON) -> tuple[Any, ...]:
         """
@@ -120,8 +148,12 @@ class Subject:
 
     def name(self, item: JSON) -> str:
         """Return what names an item: a record's identity, else its own value, cut short."""
-        if self._is_record(item):
-            return ", ".join(str(value_at(item, path)) for path in self.kind.identity)
+        return self._name(item, self._identity_of(item))
+
+    @staticmethod
+    def _name(item: JSON, identity: Sequence[JSON] | None) -> str:
+        if identity is not None:
+            return ", ".join(map(str, identity))
         text = item if isinstance(item, str) else _canonical(item, ascii_only=False)
         return text if len(text) <= _SHOWN_LENGTH else f"{text[: _SHOWN_LENGTH - 1]}…"
 
@@ -131,21 +163,24 @@ class Subject:
 
     def violation(self, item: JSON, received: Received | None = None) -> Violation:
         """Return an item, which may be the record that was received itself, as a violation."""
-        known = [_lasting(self.key(item))] if self._is_record(item) else [None, item]
+        identity = self._identity_of(item)
+        known = [None, item] if identity is None else [_lasting(self.key(item))]
         values = self._values(received.record) if received else {}
         pieces = self._pieces(item)
         link = value_at(item, "_links.self.href") if isinstance(item, dict) else None
-        return Violation(
+        name = self._name(item, identity)
+        found = Violation(
             fingerprint=self._fingerprint(*known),
-            identity=self.name(item),
+            identity=name,
             at=self._instant(item),
             message="".join(pieces),
             item=item,
             link=link if isinstance(link, str) else None,
             page=f"{self.query}#{received.page}" if received else "",
             values=values,
-            redacted=self._redacted(item, received, values, pieces),
+            redacted=self._redacted(item, received, values, pieces, None if identity is None else name),
         )
+        return _followed(found) if received is None or received.may_be_deep else found
 
     def violation_of_list(self, message: Sequence[str]) -> Violation:
         """Return the whole list as one violation; of its records only the message, in its pieces, tells."""
@@ -162,20 +197,30 @@ class Subject:
 
     def _values(self, record: JSON) -> dict[str, JSON]:
         """Return what the expression read of a record."""
-        return {path: _read(record, path.split(".")) for path in self.reads}
+        return {path: _read(record, steps) for path, steps in self._reads}
 
     def _redacted(
-        self, item: JSON, received: Received | None, values: Mapping[str, JSON], pieces: Sequence[str]
+        self,
+        item: JSON,
+        received: Received | None,
+        values: Mapping[str, JSON],
+        pieces: Sequence[str],
+        record_name: str | None,
     ) -> Redacted | None:
-        """Return an item as it is told without personal data; None where that is no other."""
+        """Return an item, a record where it has a name, as told without personal data; None where that is the same."""
         told = self.redaction.item(item)
         without = values
         if received and self._reads_personal:
             without = self._values(self._of_record.item(received.record))
         if told is item and not any(self._from_bound) and without == values:
             return None
-        pairs = self._pairs(pieces, self._pieces(told), self._from_bound)
-        return Redacted(identity=self.name(told), message=pairs, item=told, values=without)
+        told_pieces = list(pieces)
+        for number, part in self._untold.items():
+            (told_pieces[number],) = jmes.Template((part,)).pieces(told)
+        is_named = self._names_are_told and isinstance(told, dict)
+        name = record_name if is_named and record_name is not None else self.name(told)
+        pairs = self._pairs(pieces, told_pieces, self._from_bound)
+        return Redacted(identity=name, message=pairs, item=told, values=without)
 
     def _pieces(self, item: JSON) -> tuple[str, ...]:
         return self.template.pieces(item) if self.template else (self.default_message,)
@@ -197,8 +242,12 @@ class Subject:
     def _fingerprint(self, *known: JSON) -> str:
         return hashlib.sha256(_canonical([self.check, *known]).encode("ascii")).hexdigest()[:32]
 
-    def _is_record(self, item: JSON) -> bool:
-        return isinstance(item, dict) and all(value_at(item, path) is not None for path in self.kind.identity)
+    def _identity_of(self, item: JSON) -> list[JSON] | None:
+        """Return the identity of a record; None of what is none."""
+        if not isinstance(item, dict):
+            return None
+        identity = [value_at(item, path) if nested else item.get(path) for path, _, nested in self._paths[1:]]
+        return None if None in identity else identity
 
     def _instant(self, item: JSON) -> datetime | None:
         text = value_at(item, self._instant_path) if self._instant_path and isinstance(item, dict) else None
@@ -227,9 +276,13 @@ def _lasting(key: Key) -> list[Any]:
     return [(rank, parse_instant(value)) if rank == _INSTANT else (rank, value) for rank, value in key]
 
 
+_ASCII: Final = json.JSONEncoder(sort_keys=True, default=str)
+_READABLE: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str)
+
+
 def _canonical(value: JSON, *, ascii_only: bool = True) -> str:
     try:
-        return json.dumps(value, ensure_ascii=ascii_only, sort_keys=True, default=str)
+        return (_ASCII if ascii_only else _READABLE).encode(value)
     except (RecursionError, ValueError):  # deeper, or a number of more digits, than Python writes
         return "(too large)"
 
@@ -242,6 +295,43 @@ def _read(value: JSON, path: Sequence[str]) -> JSON:
             return [inner for each in found for inner in (each if isinstance(each, list) else [each])]
         value = value.get(step) if isinstance(value, dict) else None
     return value
+
+
+def _followed(found: Violation) -> Violation:
+    """Return a violation without what nests deeper than reports and evidence can hold."""
+    redacted = found.redacted
+    if redacted is not None:
+        redacted = replace(redacted, item=_shallow(redacted.item), values=_all_shallow(redacted.values))
+    return replace(found, item=_shallow(found.item), values=_all_shallow(found.values), redacted=redacted)
+
+
+def _all_shallow(values: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    return {path: _shallow(value) for path, value in values.items()}
+
+
+def _shallow(value: JSON) -> JSON:
+    return TOO_DEEP if _nests_deeper(value, _LEVELS) else value
+
+
+def _nests_deeper(value: JSON, levels: int) -> bool:
+    """Tell whether there are more levels of lists and objects in one another."""
+    level = [value] if type(value) in _NESTING else []
+    while level and levels:
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if type(each) is dict else each)
+            if type(inner) in _NESTING
+        ]
+        levels -= 1
+    return bool(level)
+
+
+def _need_of(paths: Sequence[str]) -> jmes.Need:
+    need = jmes.Need()
+    for path in paths:
+        need.at(path).whole = True
+    return need
 
 
 Kept: TypeAlias = tuple[Any, Violation | Received | tuple[JSON, Received | None]]
@@ -321,7 +411,7 @@ class Violations:
         """Return violations of one order by what is told of them."""
         if len(equals) == 1:
             return equals
-        told = sorted((self._told(found) for _, found in equals), key=_text)
+        told = sorted((self._told(found) for _, found in equals), key=repr)
         return [(equals[0][0], violation) for violation in told]
 
     def first(self) -> tuple[Violation, ...]:
@@ -348,13 +438,6 @@ class Violations:
 
 
 _ORDER: Final = itemgetter(0)
-
-
-def _text(violation: Violation) -> str:
-    try:
-        return repr(violation)
-    except RecursionError:  # deeper than Python writes
-        return violation.fingerprint
 
 
 def number(count: int, noun: str) -> str:
