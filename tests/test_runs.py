@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -722,6 +723,41 @@ def test_a_run_that_somebody_damaged_and_sealed_again_is_a_mistake_and_no_crash(
     assert ended[-1].code == 1
     assert "auditor verify" in ended[-1].err or "Name a folder" in ended[-1].err
     assert {path.name for path in tmp_path.iterdir()} <= {"copy", "policy.yaml"}
+
+
+ODD: Mapping[str, tuple[tuple[str | int, ...], Any]] = {
+    "a field without a schema": (("kinds", "activities", "item", "properties", "result"), True),
+    "a schema elsewhere": (("kinds", "activities", "item", "properties", "id"), {"$ref": "http://127.0.0.1:9/x"}),
+    "a record that is no object": (("kinds", "activities", "item", "type"), "string"),
+    "an identity that is not there": (("kinds", "activities", "identity"), ["nothing"]),
+    "no environments": (("plan", "environments"), []),
+    "a check of another name": (("checks", 0, "pack"), "other"),
+    "no queries of a check": (("checks", 0, "queries"), {}),
+    "an expression that is none": (("checks", 0, "bind"), {"x": "("}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_program_that_somebody_changed_is_a_mistake_and_no_crash(
+    odd: str, sealed: Path, tmp_path: Path, auditor: Run
+):
+    route, value = ODD[odd]
+    copy = tmp_path / "copy"
+    shutil.copytree(sealed, copy)
+    document = part = json.loads((copy / "program.json").read_text("utf-8"))
+    for step in route[:-1]:
+        part = part[step]
+    part[route[-1]] = value
+    (copy / "program.json").write_text(json.dumps(document), "utf-8")
+    opened(copy).seal()
+    commands: list[tuple[str, ...]] = [
+        ("replay", str(copy)),
+        ("export", str(copy), "--redact", "actors.user.name", "--out", str(tmp_path / "shared")),
+    ]
+    ended = [auditor(*words) for words in commands]
+    assert not [ran.err for ran in ended if "Traceback" in ran.err]
+    assert ended[0].code != 0
+    assert re.search(r"run.unreadable|replay\.|evidence\.|internal.error", ended[0].out + ended[0].err)
 
 
 def test_nothing_is_written_or_taken_away_through_a_link_in_a_run(sealed: Path, tmp_path: Path, auditor: Run):

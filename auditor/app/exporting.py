@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from auditor.app.jobs import Job
-from auditor.app.replaying import Replay, opened_run
+from auditor.app.replaying import Replay, attempt, opened_run
 from auditor.evaluator import Population
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.evidence import Page
@@ -87,7 +87,12 @@ def _exported(job: Job, run: str, name: str, form: Form, choose: Choose) -> Chec
         "${" in query.where for query in check.queries.values()
     ):
         return Checked(None, (_sensitive(check),))
-    found = _in_order(asyncio.run(_population(replay, check)), replay, check)
+    examined = attempt(
+        replay.folder, lambda: _in_order(asyncio.run(_population(replay, check)), replay, check)
+    )
+    if examined.value is None:
+        return Checked(None, examined.diagnostics)
+    found = examined.value
     root = replay.folder.root_digest or ""
     chosen = choose(found, root)
     document = _csv(chosen) if form == "csv" else _ndjson(chosen)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping
+import traceback
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-
-from jsonschema import Draft202012Validator, SchemaError
+from typing import TypeVar
 
 from auditor import __version__, config, fetcher, runs
 from auditor.app.documents import targets, write_reports
@@ -32,6 +32,8 @@ from auditor.model.value import JSON
 from auditor.model.verdict import Report, Status, Verdict
 from auditor.runs import GivenFile, RunFolder
 
+T = TypeVar("T")
+
 
 def replay(job: Job, run: str) -> Checked[Report]:
     """
@@ -43,7 +45,31 @@ def replay(job: Job, run: str) -> Checked[Report]:
     opened = opened_run(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
-    return _written(job, opened.value.report())
+    judged = attempt(opened.value.folder, opened.value.report)
+    return judged if judged.value is None else _written(job, judged.value)
+
+
+def attempt(folder: RunFolder, work: Callable[[], T]) -> Checked[T]:
+    """
+    Return what comes of a run's own program; None where that breaks.
+
+    A program that a run wrote never breaks, or this one has a bug. One that somebody changed, and sealed again, may
+    hold anything, and there is no telling the two apart here.
+    """
+    try:
+        return Checked(work())
+    except Exception as error:  # noqa: BLE001  # what breaks a changed program is not known beforehand
+        frames = traceback.extract_tb(error.__traceback__)
+        place = next(f"{Path(each.filename).name}, line {each.lineno}" for each in reversed(frames))
+        problem = _problem(
+            folder,
+            "replay.broken",
+            "Can not be judged again",
+            f"Judging by {PROGRAM} of the run broke: {type(error).__name__}: {str(error)[:200]} ({place}).",
+            f"See whether it is as the run wrote it, by the root digest of its report: auditor verify "
+            f"{folder.record.run_id} --digest SHA256. If it is, this is a bug of the auditor; please report it.",
+        )
+        return Checked(None, (problem,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +86,7 @@ def received(job: Job, run: str) -> Checked[Received]:
     opened = opened_run(job, run)
     if opened.value is None:
         return Checked(None, opened.diagnostics)
-    return Checked(opened.value.received())
+    return attempt(opened.value.folder, opened.value.received)
 
 
 def opened_run(job: Job, run: str) -> Checked[Replay]:
@@ -92,11 +118,9 @@ def judged_by(folder: RunFolder) -> Judged:
         ValueError: it holds something else, such as a resource kind that is none.
     """
     judged = folder.load(PROGRAM, Judged)
-    try:
-        for kind in judged.catalogue.values():
-            Draft202012Validator.check_schema(kind.item)
-    except SchemaError as error:
-        raise ValueError(error.message[:200]) from None
+    for name, kind in judged.catalogue.items():
+        if problem := config.schema_problem(kind.item):
+            raise ValueError(f"{PROGRAM}: {name}: {problem.removesuffix('.')}")
     return judged
 
 

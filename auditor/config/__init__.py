@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditor.config.catalogue import shipped_kinds
+    from auditor.config.descriptors import schema_problem
     from auditor.config.editing import with_waiver
     from auditor.config.files import read_text, shipped
     from auditor.config.formatting import formatted
@@ -39,6 +40,7 @@ __all__ = [
     "read_text",
     "recall",
     "remember",
+    "schema_problem",
     "shipped",
     "shipped_frameworks",
     "shipped_kinds",
@@ -52,6 +54,7 @@ _HOMES = {
     "Request": "request",
     "WAIVERS_FILE": "request",
     "Validated": "memory",
+    "schema_problem": "descriptors",
     "formatted": "formatting",
     "load": "project",
     "load_frameworks": "project",

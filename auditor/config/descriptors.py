@@ -14,6 +14,7 @@ from auditor.model.instant import Duration
 from auditor.model.policy import Query
 from auditor.model.resource import Catalogue, Option, ResourceKind, field, fields
 from auditor.model.source import Route
+from auditor.model.value import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def refused_path(kind: ResourceKind) -> str:
 
 def lint(kind: ResourceKind) -> Iterator[Flaw]:
     """Yield every contradiction in a resource kind."""
-    if problem := _schema_problem(kind.item):
+    if problem := schema_problem(kind.item):
         yield Flaw(("item",), problem)
         return
     yield from _record_fields(kind)
@@ -96,14 +97,33 @@ def lint_holders(kind: ResourceKind, catalogue: Catalogue) -> Iterator[Flaw]:
         yield Flaw(("identity",), detail, f"Add {rule.name}.{rule.field} to it, and {rule.field} to keep.")
 
 
-def _schema_problem(schema: JSONSchema) -> str:
+def schema_problem(schema: JSONSchema) -> str:
+    """Return why a schema can not be that of a record, or an empty text."""
     from jsonschema import Draft202012Validator, SchemaError
 
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
-        return f"It is no JSON Schema: {error.message}."
-    return "" if schema.get("type") == "object" else 'A record is an object: write "type: object".'
+        return f"It is no JSON Schema: {error.message[:200]}."
+    if schema.get("type") != "object":
+        return 'A record is an object: write "type: object".'
+    for path, part in _parts(schema, ""):
+        if not isinstance(part, dict):
+            return f'"{path}" is described by {str(part).casefold()}: write {{}} for a field that may be anything.'
+        if "$ref" in part:
+            return f'"{path or "item"}" refers to another schema: write it out, or use an alias of YAML.'
+    return ""
+
+
+def _parts(schema: JSON, path: str) -> Iterator[tuple[str, JSON]]:
+    """Yield a schema and all below it that describe fields, by dotted path."""
+    yield path, schema
+    if isinstance(schema, dict):
+        for name, child in schema.get("properties", {}).items():
+            yield from _parts(child, f"{path}.{name}".lstrip("."))
+        for key in ("items", "additionalProperties"):
+            if isinstance(schema.get(key), dict) or (key == "items" and key in schema):
+                yield from _parts(schema[key], path)
 
 
 def _record_fields(kind: ResourceKind) -> Iterator[Flaw]:
