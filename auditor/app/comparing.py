@@ -8,7 +8,6 @@ from typing import Final, get_args
 
 from auditor import runs
 from auditor.app.evidence import PROGRAM, REPORT, Judged, changed, runs_folder, unreadable
-from auditor.app.gate import number
 from auditor.app.jobs import Job
 from auditor.app.replaying import sealed_run
 from auditor.model.comparison import (
@@ -23,6 +22,7 @@ from auditor.model.comparison import (
 from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.plan import Plan
 from auditor.model.verdict import Report, Status, Verdict, Violation
+from auditor.model.wording import quantity
 from auditor.reporter.privacy import anonymous
 from auditor.runs import RunFolder
 
@@ -66,10 +66,10 @@ def compare(job: Job, old: str, new: str) -> Checked[Comparison]:
     undecided = sum(verdict.status is Status.ERROR for verdict in after.verdicts.values())
     worse = [check for check in checks if check.is_worse]
     if undecided:
-        code, reason = 1, f"{number(undecided, 'check')} of the newer run could not be decided"
+        code, reason = 1, f"{quantity(undecided, 'check')} of the newer run could not be decided"
     elif worse:
         new_ones = sum(check.counts["new"] for check in worse)
-        code, reason = 2, f"{number(new_ones, 'violation')} of {number(len(worse), 'check')} are new"
+        code, reason = 2, f"{quantity(new_ones, 'violation')} of {quantity(len(worse), 'check')} are new"
     else:
         code, reason = 0, "nothing is new"
     return Checked(

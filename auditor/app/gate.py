@@ -11,6 +11,7 @@ from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.policy import SEVERITIES, Severity
 from auditor.model.verdict import Status, Verdict
 from auditor.model.waiver import WaiverUse
+from auditor.model.wording import quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +36,10 @@ class Gate:
         """Return exit code and the reason for it: 1 for a job that could not be done beats 2 for a finding."""
         mistakes = sum(problem.level is Level.ERROR for problem in problems)
         if mistakes:
-            return 1, f"{number(mistakes, 'mistake')} must be mended first"
+            return 1, f"{quantity(mistakes, 'mistake')} must be mended first"
         errors = sum(verdict.status is Status.ERROR for verdict in verdicts)
         if errors:
-            return 1, f"{number(errors, 'check')} could not be decided"
+            return 1, f"{quantity(errors, 'check')} could not be decided"
         if not verdicts:
             return 1, "no check was selected"
         found = ", ".join(self._findings(verdicts, waivers))
@@ -50,9 +51,9 @@ class Gate:
         grave = sum(self._stops(verdict) for verdict in verdicts)
         stale = Counter(use.state for use in waivers) if self.strict_waivers else Counter()
         return [
-            *([f"{number(grave, 'check')} failed at or above --fail-on {self.fail_on}"] if grave else ()),
+            *([f"{quantity(grave, 'check')} failed at or above --fail-on {self.fail_on}"] if grave else ()),
             *(
-                f"{number(stale[state], f'{state} waiver')} with --strict-waivers"
+                f"{quantity(stale[state], f'{state} waiver')} with --strict-waivers"
                 for state in ("expired", "unused")
                 if stale[state]
             ),
@@ -71,14 +72,9 @@ class Gate:
     def _pass(self, verdicts: Sequence[Verdict]) -> str:
         failed = sum(verdict.status is Status.FAIL and not verdict.is_waived for verdict in verdicts)
         if failed:
-            return f"{number(failed, 'check')} failed, all below --fail-on {self.fail_on}"
+            return f"{quantity(failed, 'check')} failed, all below --fail-on {self.fail_on}"
         waived = ", was waived" if any(verdict.is_waived for verdict in verdicts) else ""
         return f"every check passed{waived} or was skipped"
-
-
-def number(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def gate_of(job: Job) -> Gate:

@@ -37,7 +37,7 @@ from auditor.model.testing import (
 )
 from auditor.model.value import JSON, Values
 from auditor.model.verdict import Verdict
-from auditor.reporter.wording import quantity
+from auditor.model.wording import quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ from auditor.evaluator.onepass import OnePass, Rows
 from auditor.evaluator.populations import Population, PopulationState
 from auditor.evaluator.privacy import Personal, Redaction
 from auditor.evaluator.reducers import Every, Finding, Items, List, Reducer, Undecided
-from auditor.evaluator.violations import Hook, Subject, Violations, number
+from auditor.evaluator.violations import Hook, Subject, Violations
 from auditor.evaluator.waivers import Waiving
 from auditor.jmes.tree import Literal
 from auditor.model.evidence import Page, QueryEnd
@@ -49,6 +49,7 @@ from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value, Values
 from auditor.model.verdict import Examined, Outcome, Status, Verdict, Violation
 from auditor.model.waiver import BASELINE, WaiverUse
+from auditor.model.wording import quantity
 
 __all__ = ["MAX_ITEMS", "Audit", "AuditState", "OnViolation", "OnePass", "Population", "Rows"]
 
@@ -495,7 +496,7 @@ class _Run:
             yield "The records were given as a file: whether they are all of the window can not be told."
             if population.outside:
                 lie = "lies" if population.outside == 1 else "lie"
-                outside = number(population.outside, "given record")
+                outside = quantity(population.outside, "given record")
                 yield f"{outside} {lie} outside the window, {population.examined.window}."
 
     def _outcomes(self, obstacle: Judgement | None) -> tuple[Outcome, ...]:

@@ -7,10 +7,10 @@ from typing import Final, NamedTuple
 
 from auditor.evaluator.populations import Population
 from auditor.evaluator.reducers import Finding
-from auditor.evaluator.violations import number
 from auditor.model.evidence import QueryEnd
 from auditor.model.policy import EVERY_ITEM, Form, OnEmpty
 from auditor.model.verdict import Status
+from auditor.model.wording import quantity
 
 
 class Judgement(NamedTuple):
@@ -36,7 +36,7 @@ def unread(population: Population, end: QueryEnd | None, probe: QueryEnd | None)
     if population.unselectable:
         return _error(
             "evaluation.not-comparable",
-            f"Of {number(population.unselectable, 'record')} it can not be told whether the check is about them: "
+            f"Of {quantity(population.unselectable, 'record')} it can not be told whether the check is about them: "
             f"{population.unselectable_reason}.",
             "The record is not as documented; report it, or exclude it in `where`.",
         )

@@ -15,10 +15,11 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 from auditor import jmes
-from auditor.evaluator.violations import SHOWN, Key, Received, Violations, ViolationsState, number
+from auditor.evaluator.violations import SHOWN, Key, Received, Violations, ViolationsState
 from auditor.model.policy import Form, OnMissing
 from auditor.model.value import JSON
 from auditor.model.verdict import Status, Violation
+from auditor.model.wording import quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +195,7 @@ class Every:
         count = self.violations.total
         held = records - count - self.skipped - self.undecided.total - self.errors
         status = Status.FAIL if count else Status.SKIP if self.skipped == records else Status.PASS
-        observed = f"{'false' if count else 'true'} of {count or held} of {number(records, 'record')}"
+        observed = f"{'false' if count else 'true'} of {count or held} of {quantity(records, 'record')}"
         return Finding(
             status=status,
             observed=f"{observed}, {self.skipped} skipped" if self.skipped else observed,
@@ -202,7 +203,9 @@ class Every:
             exceptions=count,
             waived=self.violations.waived,
             undecided=self.undecided.total,
-            undecided_reason=self.undecided.reason(f"{self.undecided.total} of {number(records, 'record')}"),
+            undecided_reason=self.undecided.reason(
+                f"{self.undecided.total} of {quantity(records, 'record')}"
+            ),
             skipped=self.skipped,
             error=self.error[1] if self.error else "",
         )
@@ -443,7 +446,7 @@ class _OfList:
         open_elements, skipped = self._open(left_open), self._skipped(left_open)
         return Finding(
             status=_status(bool(count) is (self.form == "some"), skipped, records),
-            observed=f"{number(count, 'item')} of {number(records, 'record')}",
+            observed=f"{quantity(count, 'item')} of {quantity(records, 'record')}",
             exceptions=count if self.form == "none" else 0,
             undecided=open_elements.total,
             undecided_reason=open_elements.reason(_elements(open_elements)),
@@ -608,7 +611,7 @@ class List(_OfList):
 
 
 def _elements(undecided: Undecided) -> str:
-    return f"{number(undecided.total, 'element')} of the list"
+    return f"{quantity(undecided.total, 'element')} of the list"
 
 
 def _status(holds: bool, skipped: int, records: int) -> Status:  # noqa: FBT001  # its verdict

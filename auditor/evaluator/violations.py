@@ -438,8 +438,3 @@ class Violations:
 
 
 _ORDER: Final = itemgetter(0)
-
-
-def number(count: int, noun: str) -> str:
-    """Return a count with its noun."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

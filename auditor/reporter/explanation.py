@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from auditor.model.plan import Plan, PlannedQuery, Use
 from auditor.model.query import CompiledCheck, CompiledExpectation
 from auditor.model.waiver import Waiver
+from auditor.model.wording import quantity
 from auditor.reporter.neutral import one_line
 from auditor.reporter.page import Page
-from auditor.reporter.wording import Fact, answered_for, quantity
+from auditor.reporter.wording import Fact, answered_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.source import Address, Location
 from auditor.model.verdict import Report, Status, Verdict
+from auditor.model.wording import quantity
 from auditor.reporter import wording
 from auditor.reporter.neutral import one_line, shorten, visible
 
@@ -43,13 +44,13 @@ def render(report: Report, **_options: object) -> str:
         left_out += max(len(commands) - room, 0)
     total = wording.totals(report)
     counts = (
-        f"{wording.quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed, "
-        f"{wording.quantity(total['errors'], 'error')}, {total['skipped']} skipped, {total['waived']} waived"
+        f"{quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed, "
+        f"{quantity(total['errors'], 'error')}, {total['skipped']} skipped, {total['waived']} waived"
     )
     examined = (
-        f"{wording.quantity(total['population'], 'record')} examined, "
-        f"{wording.quantity(total['exceptions'], 'exception')}, "
-        f"{wording.quantity(sum(map(wording.no_occurrences, report.verdicts)), 'check')} with no occurrences"
+        f"{quantity(total['population'], 'record')} examined, "
+        f"{quantity(total['exceptions'], 'exception')}, "
+        f"{quantity(sum(map(wording.no_occurrences, report.verdicts)), 'check')} with no occurrences"
     )
     more = f"{left_out} more are left out here: GitHub shows {ANNOTATIONS} of a kind; see the other reports."
     nothing = wording.NOTHING_SELECTED if wording.nothing_selected(report) else ""

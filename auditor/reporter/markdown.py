@@ -8,6 +8,7 @@ from itertools import accumulate, chain
 from typing import Final
 
 from auditor.model.verdict import Report, Status, Verdict
+from auditor.model.wording import quantity
 from auditor.reporter import render_diagnostics, wording
 from auditor.reporter.neutral import one_line, shorten, visible
 
@@ -54,13 +55,11 @@ def _head(report: Report) -> Iterator[str]:
         yield f"> **{escaped(shorten(sentence, _FACT_CHARACTERS))}**"
     if wording.nothing_selected(report):
         yield f"**{wording.NOTHING_SELECTED}**"
-    counts = (
-        f"{wording.quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed"
-    )
+    counts = f"{quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed"
     waived = f" ({total['waived']} waived)" if total["waived"] else ""
     yield (
-        f"{counts}{waived}, {wording.quantity(total['errors'], 'error')}, {total['skipped']} skipped · "
-        f"{wording.quantity(total['records'], 'record')} in {wording.quantity(total['requests'], 'request')} · "
+        f"{counts}{waived}, {quantity(total['errors'], 'error')}, {total['skipped']} skipped · "
+        f"{quantity(total['records'], 'record')} in {quantity(total['requests'], 'request')} · "
         f"exit {report.exit_code}"
     )
     for line in filter(None, (wording.left_out(report), wording.run_line(report), *wording.tenants(report))):

@@ -11,6 +11,7 @@ from auditor.model.diagnostic import Diagnostic
 from auditor.model.instant import format_instant
 from auditor.model.value import JSON
 from auditor.model.verdict import Asked, Report, Status, Verdict
+from auditor.model.wording import quantity
 from auditor.reporter import wording
 from auditor.reporter.neutral import as_json, one_line, shorten, visible
 
@@ -105,7 +106,7 @@ def _finding(report: Report, control: tuple[str, str], verdicts: list[Verdict]) 
     return {
         "uuid": _uuid(report, f"finding {framework} {name}"),
         "title": _text(f"{framework} {name}") or "-",
-        "description": f"{wording.quantity(len(verdicts), 'check')}: {told}",
+        "description": f"{quantity(len(verdicts), 'check')}: {told}",
         "target": {
             "type": "objective-id",
             "target-id": _control_id(framework, name),
@@ -180,7 +181,7 @@ def _problem(report: Report, number: int, problem: Diagnostic) -> dict[str, JSON
 
 
 def _plan(report: Report) -> dict[str, JSON]:
-    reads = wording.quantity(len(report.asked), "read")
+    reads = quantity(len(report.asked), "read")
     return {
         "uuid": _uuid(report, "plan"),
         "title": "What was asked",

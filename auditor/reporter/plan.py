@@ -9,9 +9,10 @@ from typing import Final
 from auditor import scim
 from auditor.model.instant import format_instant
 from auditor.model.plan import Coverage, Plan, PlannedQuery, Use
+from auditor.model.wording import quantity
 from auditor.reporter.neutral import one_line
 from auditor.reporter.page import Page
-from auditor.reporter.wording import Fact, quantity
+from auditor.reporter.wording import Fact
 
 _WHOLE: Final = 1_000_000
 """What will be asked is shown whole, however long it is."""

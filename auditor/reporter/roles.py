@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from auditor.model.plan import NeededRole, Plan, reads_only
+from auditor.model.wording import quantity
 from auditor.reporter.neutral import one_line
 from auditor.reporter.page import Page
-from auditor.reporter.wording import quantity
 
 
 def render(plan: Plan, roles: Sequence[NeededRole], *, width: int, color: bool) -> str:

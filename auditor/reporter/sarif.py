@@ -12,6 +12,7 @@ from auditor.model.policy import Severity
 from auditor.model.source import Address, Location
 from auditor.model.value import JSON
 from auditor.model.verdict import Outcome, Report, Status, Verdict, Violation
+from auditor.model.wording import quantity
 from auditor.reporter import wording
 from auditor.reporter.neutral import as_json, one_line, shorten, visible
 
@@ -143,7 +144,7 @@ def _results(report: Report, verdict: Verdict) -> Iterator[dict[str, JSON]]:
         for found in outcome.violations:
             yield _of_violation(verdict, outcome, found, waivers, suffix)
         if more := outcome.exceptions - len(outcome.violations):
-            text = f"{wording.quantity(more, 'further exception')}, listed in the run's evidence: {outcome.reason}"
+            text = f"{quantity(more, 'further exception')}, listed in the run's evidence: {outcome.reason}"
             if outcome.violations:
                 yield _result(verdict, text, f"{verdict.name}{suffix}: more", _level(outcome))
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from auditor.model.instant import format_instant
 from auditor.model.value import JSON
+from auditor.model.wording import quantity
 from auditor.reporter.neutral import one_line, visible
 
 VALUES: Final = 50
@@ -146,7 +147,7 @@ def _suggestion(suggestion: Suggestion) -> Iterator[str]:
 
 def _evidence(seen: Seen) -> str:
     named = f"{one_line(seen.name)}, " if seen.name else ""
-    count = "1 record" if seen.records == 1 else f"{seen.records} records"
+    count = quantity(seen.records, "record")
     if seen.first is None or seen.last is None:
         return f"{named}{count}"
     if seen.first == seen.last:

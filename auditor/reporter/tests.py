@@ -9,9 +9,9 @@ from typing import Final
 
 from auditor.model.testing import CheckCoverage, Difference, Mutation, TestReport, TestResult
 from auditor.model.value import JSON
+from auditor.model.wording import quantity
 from auditor.reporter.neutral import one_line, shorten
 from auditor.reporter.page import Page
-from auditor.reporter.wording import quantity
 
 FAILED: Final = "test.failed"
 NOT_COVERED: Final = "test.not-covered"

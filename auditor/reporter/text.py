@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from auditor.model.diagnostic import Diagnostic, Level
 from auditor.model.source import Location
 from auditor.model.verdict import FrameworkView, Report, Status, VariableUse, Verdict
+from auditor.model.wording import quantity
 from auditor.reporter import wording
 from auditor.reporter.neutral import one_line, shorten, visible
 from auditor.reporter.page import Page, head, tail
@@ -175,11 +176,11 @@ def _variable_line(variable: VariableUse) -> str:
 def _summary_line(report: Report) -> str:
     total = wording.totals(report)
     counts = (
-        f"{wording.quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed"
+        f"{quantity(total['checks'], 'check')}: {total['passed']} passed, {total['failed']} failed"
         f"{' (' + str(total['waived']) + ' waived)' if total['waived'] else ''}, "
-        f"{wording.quantity(total['errors'], 'error')}, {total['skipped']} skipped"
+        f"{quantity(total['errors'], 'error')}, {total['skipped']} skipped"
     )
-    read = f"{wording.quantity(total['requests'], 'request')}, {wording.quantity(total['records'], 'record')}"
+    read = f"{quantity(total['requests'], 'request')}, {quantity(total['records'], 'record')}"
     reason = f": {one_line(report.exit_reason)}" if report.exit_reason else ""
     return f"{counts} · {read} · exit {report.exit_code}{reason}"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from auditor.model.waiver import Waiver, WaiverState
+from auditor.model.wording import quantity
 from auditor.reporter.neutral import one_line
 from auditor.reporter.page import Page
-from auditor.reporter.wording import quantity
 
 Effect = Literal["added", "extended", "changed", "narrowed", "removed"]
 """What a change does to what a waiver covers; `changed` leaves that as it is."""

@@ -22,6 +22,7 @@ from auditor.model.verdict import (
     Violation,
 )
 from auditor.model.waiver import Waiver
+from auditor.model.wording import quantity
 from auditor.reporter.neutral import one_line, shorten, visible
 
 NOT_LISTED: Final = "(not listed in this view)"
@@ -37,11 +38,6 @@ Fact: TypeAlias = tuple[str, str]
 
 _CORRELATION_IDS: Final = 5
 """Enough for a support case."""
-
-
-def quantity(number: int, noun: str) -> str:
-    """Return `1 record`, `2 records`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def totals(report: Report) -> dict[str, int]:

@@ -26,6 +26,7 @@ from auditor.model.verdict import (
     Verdict,
     Violation,
 )
+from auditor.model.wording import quantity
 from auditor.reporter import wording
 from auditor.reporter.html import charts
 from auditor.reporter.neutral import one_line, shorten
@@ -141,13 +142,13 @@ class Page:
     def headline(self) -> str:
         """The result in one sentence."""
         if errors := self.totals["problem_errors"]:
-            return f"Not done: {wording.quantity(errors, 'mistake')} must be mended first"
+            return f"Not done: {quantity(errors, 'mistake')} must be mended first"
         if not self.report.verdicts:
             return "Nothing was examined: no check was selected"
         if errors := self.all.count("error"):
-            return f"Not decided: {wording.quantity(errors, 'check')} could not be decided"
+            return f"Not decided: {quantity(errors, 'check')} could not be decided"
         if failed := self.all.count("fail"):
-            return f"Failed: {failed} of {wording.quantity(len(self.rows), 'check')}"
+            return f"Failed: {failed} of {quantity(len(self.rows), 'check')}"
         if self.all.count("skip") == len(self.rows):
             return "Nothing was examined: every check was skipped"
         return "Passed: no check found an exception that is not waived"
@@ -458,7 +459,7 @@ FILTERS: Final[Mapping[str, Callable[..., object]]] = {
     "number": charts.number,
     "place": _place,
     "place_of": wording.place_of,
-    "quantity": wording.quantity,
+    "quantity": quantity,
     "read": _read,
     "span": _span,
     "short": lambda text, limit: shorten(one_line(str(text)), limit),
