@@ -13,13 +13,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from auditor.fetcher import reading
+from auditor.fetcher import network, reading
 from tests.pages import (
     KINDS,
     Fetched,
@@ -354,6 +355,73 @@ def test_a_host_that_has_no_address_is_named_with_the_reason():
     assert found.failure.code == "query.unreachable"
     assert found.failure.reason.startswith("nowhere.invalid can not be reached: ")
     assert "Errno" not in found.failure.reason
+
+
+def test_a_host_with_several_addresses_is_named_with_the_reason_of_the_first():
+    asked = environment(api_url="http://localhost:1/v1", auth_url="http://localhost:1")
+    found = asyncio.run(fetching(Tenant(html()), asked=[asked], transport=None, first_wait_s=0.0, attempts=1))
+    assert found.failure.reason == "localhost can not be reached: Connection refused."
+    both = OSError(
+        "Multiple exceptions: [Errno 113] Connect call failed ('::1', 1, 0, 0), [Errno 111] Connect call failed"
+    )
+    assert network._first(both).errno == 113
+
+
+def test_what_a_server_says_unasked_answers_nothing():
+    """A connection on which something came while nothing was asked is closed, and the next request takes another."""
+    connections = 0
+    said = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.write(whole(b'"asked"'))
+        await asyncio.sleep(0.05)
+        writer.write(whole(b'"unasked"'))
+        await writer.drain()
+        said.set()
+        await reader.read()
+
+    async def ask() -> list[bytes]:
+        async with serving(answer) as url, network.Direct() as direct:
+            answers = []
+            for _ in range(2):
+                response = await direct.handle_async_request(httpx.Request("GET", url))
+                answers.append(await response.aread())
+                await asyncio.wait_for(said.wait(), 5)
+                said.clear()
+                await asyncio.sleep(0.05)
+        return answers
+
+    assert asyncio.run(ask()) == [b'"asked"', b'"asked"']
+    assert connections == 2
+
+
+@pytest.mark.parametrize("by", ["http", "https"])
+def test_a_large_answer_is_read_as_fast_as_it_is_taken(
+    by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tls = None
+    if by == "https":
+        tls = certificate(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "chain.pem"))
+    body = b"x" * 3_000_000
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(body))
+        await writer.drain()
+
+    async def ask() -> bytes:
+        async with serving(answer, tls) as url, network.Direct() as direct:
+            response = await direct.handle_async_request(httpx.Request("GET", url))
+            await asyncio.sleep(0.1)
+            pool: Any = direct._pools[by]
+            (connection,) = pool.connections
+            waiting = connection._connection._network_stream._received
+            assert len(waiting) < network.MAX_BUFFERED + 512 * 1024
+            return await response.aread()
+
+    assert asyncio.run(ask()) == body
 
 
 def certificate(folder: Path) -> ssl.SSLContext:

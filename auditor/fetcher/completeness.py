@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -23,6 +23,9 @@ from auditor.model.value import JSON
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+_Known = tuple[datetime | None, bytes, bytes]
+"""Of a record its instant, what it is known by, and a digest of all that it says."""
 
 
 @dataclass(slots=True)
@@ -60,12 +63,11 @@ class Part:
         named = [self.filter, str(self.window), self.holder, self.depth]
         return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:32]
 
-    def note(self, instants: Iterable[datetime | None]) -> None:
+    def note(self, instants: Collection[datetime]) -> None:
         """Take in the instants of the records of one more page."""
-        known = sorted(instant for instant in instants if instant is not None)
         self.pages += 1
-        if known:
-            page = Window(known[0], known[-1])
+        if instants:
+            page = Window(min(instants), max(instants))
             before = self.read or page
             self.read = Window(min(before.start, page.start), max(before.end, page.end))
             # From where the page before ended, or, where records come in no order, from its first to its last.
@@ -93,9 +95,11 @@ class Ledger:
     _seen: Seen = field(init=False, default_factory=Seen)
     _starts: set[datetime] = field(init=False, default_factory=set)
     _shape: Shape = field(init=False)
+    _instant_path: str | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._shape = Shape(self.kind.item)
+        self._instant_path = self.kind.buckets.start if self.kind.buckets else self.kind.instant
 
     @property
     def _counted(self) -> bool:
@@ -113,52 +117,50 @@ class Ledger:
         """
         if self._counted and count is not None:
             part.count = max(part.count or 0, count)
-        instants = [self._checked(record, number) for number, record in enumerate(records, 1)]
-        part.note(instants)
-        new = tuple(self._new(records, instants, part))
+        known = [self._looked_at(record, number) for number, record in enumerate(records, 1)]
+        part.note([instant for instant, _, _ in known if instant is not None])
+        new = tuple(self._new(records, known, part))
         part.new += len(new)
         self.records += len(new)
         self.duplicates += len(records) - len(new)
         return new
 
-    def _checked(self, record: dict[str, Any], number: int) -> datetime | None:
-        """Return the instant of a record that is as documented; None for records of no time."""
+    def _looked_at(self, record: dict[str, Any], number: int) -> _Known:
+        """
+        Return what a record that is as documented is known by.
+
+        All that has to be looked at of one record comes before the next one: a page of them does not fit into
+        the processor's cache.
+        """
         self._shape.check(record, number)
-        return _instant(record, self._instant_path, number) if self._instant_path else None
+        instant = _instant(record, self._instant_path, number) if self._instant_path else None
+        key = _key(instant, self._name(record, instant, number))
+        return instant, key, hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
 
     def _new(
-        self, records: list[dict[str, Any]], instants: list[datetime | None], part: Part
+        self, records: list[dict[str, Any]], known: list[_Known], part: Part
     ) -> Iterator[dict[str, Any]]:
         """Yield the records of a page that were not seen before, and take them in."""
-        names = [
-            self._name(record, instant, number)
-            for number, (record, instant) in enumerate(zip(records, instants, strict=True), 1)
-        ]
-        keys = [_key(name) for name in names]
-        known = self._seen.among(keys)
+        keys = [key for _, key, _ in known]
+        seen = self._seen.among(keys)
         new: dict[bytes, bytes] = {}
         if self._counted:
             part.records.update(keys)
-        for number, (record, instant, key) in enumerate(zip(records, instants, keys, strict=True), 1):
-            digest = hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
-            before = known.get(key) or new.get(key)
+        for number, (record, (instant, key, digest)) in enumerate(zip(records, known, strict=True), 1):
+            before = seen.get(key) or new.get(key)
             if before is None:
                 new[key] = digest
                 if instant is not None:
                     self._note(record, instant, number, part.window)
                 yield record
             elif before != digest:
-                shown = ", ".join(map(_shown, names[number - 1]))
+                shown = ", ".join(map(_shown, self._name(record, instant, number)))
                 raise FetchError(
                     "evidence.changed-record",
                     f"Two different records came under one identity ({shown}).",
                     "Run again; an audit log that changes while it is read can not be relied on.",
                 )
         self._seen.add(new)
-
-    @property
-    def _instant_path(self) -> str | None:
-        return self.kind.buckets.start if self.kind.buckets else self.kind.instant
 
     def _name(self, record: dict[str, Any], instant: datetime | None, number: int) -> tuple[JSON, ...]:
         """Return what a record is known by; its instant in whatever spelling is the same one."""
@@ -283,19 +285,12 @@ def _check_count(part: Part) -> None:
         )
 
 
-def _key(name: tuple[JSON, ...]) -> bytes:
+def _key(instant: datetime | None, name: tuple[JSON, ...]) -> bytes:
     """Return a name as 24 bytes: its instant first, so that neighbours in time are neighbours in the order."""
-    values = [_microseconds(value) if isinstance(value, datetime) else value for value in name]
-    instant = next((value for value in name if isinstance(value, datetime)), None)
-    first = 0 if instant is None else _microseconds(instant)
-    return (
-        first.to_bytes(8, "big", signed=True)
-        + hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    )
-
-
-def _microseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
+    first = (instant - _EPOCH) // _MICROSECOND if instant is not None and instant in name else 0
+    values = [first if value is instant else value for value in name]
+    digest = hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return first.to_bytes(8, "big", signed=True) + digest
 
 
 def _instant(record: dict[str, Any], path: str, number: int) -> datetime:

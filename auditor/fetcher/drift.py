@@ -89,8 +89,17 @@ def surely_keeps(schema: JSONSchema) -> Test:
     of nothing. It is one generated function, since a walk over the schema takes longer than reading the record.
     """
     source = _Source()
-    source.test(schema, "value", 1)
-    text = "\n".join(("def test(value):", *source.lines, "    return True"))
+    source.test(schema, "value", 2)
+    text = "\n".join(
+        (
+            "def test(value):",
+            "    try:",
+            *source.lines,
+            "        return True",
+            "    except ValueError:",
+            "        return False",
+        )
+    )
     exec(text, source.names)  # noqa: S102  # made here of constant text alone
     test: Test = source.names["test"]
     return test
@@ -101,7 +110,7 @@ class _Source:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {"ABSENT": object(), "NoneType": type(None), "instant": _surely_instant}
+        self.names: dict[str, Any] = {"ABSENT": object(), "NoneType": type(None), "instant": parse_instant}
 
     def _bound(self, value: object) -> str:
         name = f"k{len(self.names)}"
@@ -129,7 +138,8 @@ class _Source:
                 self.test(said.get("items", {}), item, depth + 1)
                 self._line(depth + 1, "pass")
             case "string" if said == {"format": "date-time"}:
-                self._refuse(depth, f"not instant({value})")
+                self._refuse(depth, f"type({value}) is not str")
+                self._line(depth, f"instant({value})")
             case str(name) if name in _TYPES and not said:
                 self._refuse(depth, f"type({value}) is not {_TYPES[name][0]}")
             case _ if schema:
@@ -152,10 +162,3 @@ class _Source:
             self._line(depth, f"if {inner} is not ABSENT:")
             self.test(of, inner, depth + 1)
             self._line(depth + 1, "pass")
-
-
-def _surely_instant(value: Any) -> bool:
-    try:
-        return type(value) is str and bool(parse_instant(value))
-    except ValueError:
-        return False

@@ -21,7 +21,7 @@ from auditor.fetcher.failures import (
     largest_page,
     refused,
 )
-from auditor.fetcher.session import Request, Response
+from auditor.fetcher.session import Request, Response, parsed
 from auditor.model.resource import PostForm, ResourceKind, without
 from auditor.model.value import JSON
 
@@ -256,14 +256,12 @@ class Walk:
         return str(theirs)
 
 
-@lru_cache(
-    maxsize=64
-)  # whether a page leads on is asked before it is followed, and taking addresses apart is slow
+@lru_cache(maxsize=64)  # whether a page leads on is asked before it is followed
 def _address(link: str, here: str) -> httpx.URL:
     """Return the address that a link on a page stands for, without its fragment."""
-    address = httpx.URL(link)
+    address = parsed(link)
     if not address.is_absolute_url:
-        address = httpx.URL(here).join(address)
+        address = parsed(here).join(address)
     return address.copy_with(fragment=None) if address.fragment else address
 
 

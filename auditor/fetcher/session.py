@@ -8,11 +8,13 @@ import os
 import re
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 import httpx
 import stamina
@@ -20,6 +22,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from auditor.fetcher.failures import FetchError, described, quoted
 from auditor.fetcher.limits import Pacer
+from auditor.fetcher.network import Direct, goes_by_proxy
 from auditor.model.secret import Concealed
 from auditor.model.value import JSON, parse_json
 
@@ -42,6 +45,17 @@ MAX_SKEW_S: Final = 60.0
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 """Hosts that no proxy is asked for: what runs on this machine is the simulator."""
+
+
+@lru_cache(maxsize=64)  # taking an address apart is slow, and a link is looked at before it is followed
+def parsed(url: str) -> httpx.URL:
+    """
+    Return an address taken apart.
+
+    Raises:
+        httpx.InvalidURL: it is none.
+    """
+    return httpx.URL(url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +134,17 @@ class Session:
     attempts: int = 6
     first_wait_s: float = 0.5
     timeout_s: float = 60
-    _client: httpx.AsyncClient = field(init=False)
+    _network: httpx.AsyncBaseTransport | httpx.AsyncClient = field(init=False)
+    _headers: dict[str, str] = field(init=False)
+    _extensions: dict[str, Any] = field(init=False)
     _persist: stamina.BoundAsyncRetryingCaller = field(init=False)
 
     def __post_init__(self) -> None:
         set_on_retry_hooks(())  # the program reports its retries itself
-        self._client = httpx.AsyncClient(
-            transport=self.transport,
-            mounts={f"all://{host}": None for host in LOOPBACK},
-            follow_redirects=False,
-            timeout=httpx.Timeout(self.timeout_s, connect=min(self.timeout_s, 10)),
-            headers={"User-Agent": self.user_agent, "Accept-Encoding": "gzip"},
-        )
+        self._network = self.transport or (_by_proxy() if goes_by_proxy() else Direct())
+        self._headers = {"User-Agent": self.user_agent, "Accept-Encoding": "gzip"}
+        timeout = httpx.Timeout(self.timeout_s, connect=min(self.timeout_s, 10))
+        self._extensions = {"timeout": timeout.as_dict()}
         self._persist = stamina.AsyncRetryingCaller(
             attempts=self.attempts,
             timeout=None,
@@ -149,7 +162,7 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._client.aclose()
+        await self._network.aclose()
 
     async def send(
         self,
@@ -205,16 +218,22 @@ class Session:
             raise error.after(tries) from None
 
     async def _once(self, request: Request, headers: Mapping[str, str]) -> Response:
-        url = httpx.URL(request.url)
+        asked = httpx.Request(
+            request.method,
+            parsed(request.url),
+            headers={**self._headers, **headers},
+            content=request.content,
+            extensions=self._extensions,
+        )
+        url = asked.url
         host = url.host
         time = asyncio.get_running_loop().time
         asked_at = time()
         try:
-            async with (
-                asyncio.timeout(self.timeout_s * PATIENCE),
-                self._client.stream(request.method, url, headers=headers, content=request.content) as answer,
-            ):
-                body = await _body(answer, host)
+            async with asyncio.timeout(self.timeout_s * PATIENCE):
+                answer = await self._sent(asked)
+                async with aclosing(answer):
+                    body = await _body(answer, host)
         except (httpx.TimeoutException, TimeoutError):
             raise _RepeatableError("query.timeout", f"{host} did not answer in time.", _NETWORK) from None
         except httpx.RequestError as error:
@@ -231,6 +250,12 @@ class Session:
         if response.status in RETRIED:
             raise _later(response, host, self._retry_after(response))
         return response
+
+    async def _sent(self, request: httpx.Request) -> httpx.Response:
+        """Send a request as it is, and return its answer without the body."""
+        if isinstance(self._network, httpx.AsyncClient):
+            return await self._network.send(request, stream=True)
+        return await self._network.handle_async_request(request)
 
     def _skew_s(self, date: str, took_s: float) -> float | None:
         """Return by how much a `Date` (RFC 9110, section 6.6.1) lies outside of the time that an answer took."""
@@ -251,6 +276,11 @@ class Session:
         # Against the server's own clock, since ours may differ from it.
         now = _http_date(response.headers.get("date", "")) or self.clock()
         return max((until - now).total_seconds(), 0)
+
+
+def _by_proxy() -> httpx.AsyncClient:
+    """Return what sends requests by the proxies that the environment names, except to this machine."""
+    return httpx.AsyncClient(mounts={f"all://{host}": None for host in LOOPBACK}, follow_redirects=False)
 
 
 _NETWORK: Final = "Check the network, HTTPS_PROXY, and api_url or the region; then try again."
