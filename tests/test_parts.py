@@ -21,7 +21,7 @@ from auditor.model.policy import PolicyFile
 from auditor.model.query import Program
 from auditor.model.value import JSON, parse_json
 from auditor.model.verdict import Verdict, Violation
-from auditor.model.waiver import Waiver, WaiverUse
+from auditor.model.waiver import WaiverUse
 from tests.support import examples
 from tests.test_compiler import KINDS, pack_of, program
 from tests.test_evaluator import CASES, WINDOW, event, events
@@ -29,6 +29,7 @@ from tests.test_evaluator_counting import QUERY as MONTHS
 from tests.test_evaluator_counting import month
 from tests.test_onepass import CONDITIONS, LISTS, WHERES, ends, records, written
 from tests.test_planner_windows import NOW
+from tests.test_waiving import SOUND
 
 Numbered = tuple[int, JSON]
 """A record with the number of its page, which no cut changes."""
@@ -197,17 +198,7 @@ def joined(checks_written: Mapping[str, JSON] = JOINED) -> Program:
     return program(packs=(pack_of(PolicyFile.model_validate(file)),))
 
 
-EXCEPTION = Waiver(
-    name="all",
-    kind="exception",
-    check="pack/check-0",
-    environments=("prod",),
-    reason="migration",
-    approved_by="ciso",
-    ticket="SEC-1",
-    starts=date(2026, 1, 1),
-    expires=date(2027, 1, 1),
-)
+EXCEPTION = replace(SOUND, name="all", check="pack/check-0")
 NAMED = replace(
     EXCEPTION,
     name="named",
@@ -221,7 +212,7 @@ WAIVERS = (
     EXCEPTION,
     replace(EXCEPTION, name="some", check="pack/check-1", where='tags eq "x"'),
     NAMED,
-    replace(EXCEPTION, name="over", check="pack/check-2", expires=date(2026, 2, 1)),
+    replace(EXCEPTION, name="over", check="pack/check-2", starts=date(2026, 1, 1), expires=date(2026, 2, 1)),
     replace(EXCEPTION, name="joined", check="pack/bound", where="tags pr"),
 )
 
