@@ -346,8 +346,12 @@ def _show_problems(problems: Sequence[Diagnostic]) -> None:
         _err(render_diagnostics(problems, **_look(err=True)))
 
 
-def _mistakes(problems: Sequence[Diagnostic]) -> NoReturn:
-    """Show mistakes and end with exit code 1."""
+def _mistakes(problems: Sequence[Diagnostic], *, as_json: bool = False) -> NoReturn:
+    """Show mistakes, for programs too where they asked for a document, and end with exit code 1."""
+    if as_json:
+        from auditor import app
+
+        _out(app.diagnostics_document(tuple(problems)))
     _show_problems(problems)
     count = sum(problem.level is Level.ERROR for problem in problems)
     noun = "mistake" if count == 1 else "mistakes"
@@ -469,9 +473,7 @@ def plan(
 
     checked = (app.plan_with_probes if probe else app.plan)(_job(**options))
     if checked.value is None:
-        if as_json:
-            _out(app.diagnostics_document(checked.diagnostics))
-        _mistakes(checked.diagnostics)
+        _mistakes(checked.diagnostics, as_json=as_json)
     _show_problems(checked.diagnostics)
     made = checked.value.plan
     document = app.plan_document(made)
@@ -524,32 +526,44 @@ def doctor(
         checked = app.examine(job, require_least_privilege=require_least_privilege)
     found = checked.value
     if found is None:
-        if as_json:
-            _out(app.diagnostics_document(checked.diagnostics))
-        _mistakes(checked.diagnostics)
+        _mistakes(checked.diagnostics, as_json=as_json)
     _out(app.examination_document(found) if as_json else app.examination_text(found, **_look()))
     click.echo(f"auditor: {found.exit_reason} (exit {found.exit_code})", err=True)
     return found.exit_code
 
 
 @main.command()
-@click.argument("name", metavar="CHECK")
+@click.argument("name", metavar="[CHECK]", required=False)
 @_policies
+@_selection
 @_planning
-def explain(name: str, **options: Any) -> int:
+@_json
+def explain(name: str | None, as_json: bool, **options: Any) -> int:
     """
     Explain one check before a run.
 
     Told is what is asked for it, what is judged here, and which fields it reads.
 
-    CHECK is the id of a check, alone, as PACK/CHECK, or as ENVIRONMENT/PACK/CHECK.
+    CHECK is the id of a check, alone, as PACK/CHECK, or as ENVIRONMENT/PACK/CHECK. With --check, --tag or --control
+    instead, every check that is selected is explained.
     """
     from auditor import app
 
+    if any(options[each] for each in ("checks", "tags", "controls")):
+        options["paths"] = (*([name] if name is not None else []), *options["paths"])
+        name = None
+    elif name is None:
+        raise click.UsageError(
+            "Name a check, or select some with --check, --tag or --control.", click.get_current_context()
+        )
     checked = app.explain(_job(**options), name)
     if checked.value is None:
-        _mistakes(checked.diagnostics)
-    _out("\n".join(app.explanation_text(found, **_look()) for found in checked.value))
+        _mistakes(checked.diagnostics, as_json=as_json)
+    _show_problems(checked.diagnostics)
+    if as_json:
+        _out(app.explanations_document(checked.value))
+    else:
+        _out("\n".join(app.explanation_text(found, **_look()) for found in checked.value))
     return 0
 
 
@@ -564,6 +578,7 @@ def graph(**options: Any) -> int:
     checked = app.plan(_job(**options))
     if checked.value is None:
         _mistakes(checked.diagnostics)
+    _show_problems(checked.diagnostics)
     _out(app.graph_text(checked.value.plan))
     return 0
 
@@ -762,9 +777,7 @@ def diff(as_json: bool, old: str, new: str, chdir: str, form: Any, privacy: Any)
 
     compared = app.compare(_job(**_NO_POLICIES, chdir=chdir), old, new)
     if compared.value is None:
-        if as_json:
-            _out(app.diagnostics_document(compared.diagnostics))
-        _mistakes(compared.diagnostics)
+        _mistakes(compared.diagnostics, as_json=as_json)
     form = "json" if as_json else form
     _out(app.comparison_text(compared.value, form, privacy=privacy, **_look()))
     click.echo(f"auditor: {compared.value.exit_reason} (exit {compared.value.exit_code})", err=True)
@@ -783,7 +796,7 @@ def history(as_json: bool, chdir: str, last: int) -> int:
 
     found = app.history(_job(**_NO_POLICIES, chdir=chdir), last)
     if found.value is None:
-        _mistakes(found.diagnostics)
+        _mistakes(found.diagnostics, as_json=as_json)
     _show_problems(found.diagnostics)
     _out(app.history_text(found.value, as_json=as_json, **_look()))
     return 1 if found.errors else 0
@@ -806,7 +819,7 @@ def replay(as_json: bool, run: str, **options: Any) -> int:
     job = _job(**{**_NO_POLICIES, **options})
     replayed = app.replay(job, run)
     if replayed.value is None:
-        _mistakes(replayed.diagnostics)
+        _mistakes(replayed.diagnostics, as_json=as_json)
     return _told(replayed.value, job)
 
 
@@ -836,7 +849,7 @@ def report(as_json: bool, run: str, **options: Any) -> int:
     job = _job(**{**_NO_POLICIES, **options})
     found = app.report(job, run, gates=gates)
     if found.value is None:
-        _mistakes(found.diagnostics)
+        _mistakes(found.diagnostics, as_json=as_json)
     if gates:
         return _told(found.value, job)
     _tell(found.value, job)
@@ -860,7 +873,7 @@ def show(as_json: bool, name: str, chdir: str) -> int:
     job = _job(**_NO_POLICIES, chdir=chdir)
     found = app.show(job, name)
     if found.value is None:
-        _mistakes(found.diagnostics)
+        _mistakes(found.diagnostics, as_json=as_json)
     if isinstance(found.value, Plan):
         _out(app.plan_document(found.value) if as_json else app.plan_text(found.value, **_look()))
     else:
@@ -936,9 +949,7 @@ def verify(as_json: bool, run: str, chdir: str, digest: str | None, key_file: st
 
     verified = app.verify(_job(**_NO_POLICIES, chdir=chdir), run, digest, key_file)
     if verified.value is None:
-        if as_json:
-            _out(app.diagnostics_document(verified.diagnostics))
-        _mistakes(verified.diagnostics)
+        _mistakes(verified.diagnostics, as_json=as_json)
     _out(verified.value.document() if as_json else verified.value.text())
     return 2 if verified.value.differences else 0
 
@@ -1074,15 +1085,19 @@ def _exported(exported: Any, out: str | None) -> int:
     "--older-than", metavar="DURATION", required=True, help="Take away runs that started longer ago, as 400d."
 )
 @click.option("--dry-run", is_flag=True, help="Only say which.")
-def prune(chdir: str, older_than: str, dry_run: bool) -> int:
+@_json
+def prune(as_json: bool, chdir: str, older_than: str, dry_run: bool) -> int:
     """Take away the folders of old runs."""
     from auditor import app
 
     pruned = app.prune(_job(**_NO_POLICIES, chdir=chdir), older_than, only_say=dry_run)
     if pruned.value is None:
-        _mistakes(pruned.diagnostics)
+        _mistakes(pruned.diagnostics, as_json=as_json)
     _show_problems(pruned.diagnostics)
-    _out("".join(f"{run}\n" for run in pruned.value))
+    if as_json:
+        _out(app.pruned_document(pruned.value, pruned.diagnostics, only_said=dry_run))
+    else:
+        _out("".join(f"{run}\n" for run in pruned.value))
     number, verb = len(pruned.value), "would be" if dry_run else "were"
     click.echo(f"auditor: {number} {'run' if number == 1 else 'runs'} {verb} taken away", err=True)
     return 1 if pruned.errors else 0
@@ -1326,7 +1341,7 @@ def suggest(as_json: bool, from_run: str | None, **options: Any) -> int:
         raise click.UsageError("Give either --records KIND=FILE or --from-run RUN.")
     checked = app.suggest(_job(**options), from_run=from_run)
     if checked.value is None:
-        _mistakes(checked.diagnostics)
+        _mistakes(checked.diagnostics, as_json=as_json)
     _show_problems(checked.diagnostics)
     _out(app.suggestions_text(checked.value, as_json=as_json))
     return 0

@@ -44,6 +44,63 @@ def test_an_unknown_check_gets_a_suggestion(auditor, policy):  # noqa: F811
     assert (ran.code, 'did you mean "one"?' in ran.err) == (1, True)
 
 
+def test_selected_checks_are_explained_as_json(auditor):  # noqa: F811
+    ran = auditor("explain", *JOINS, "--check", "secrets-renewed", "--check", "sign-ons-are-logged", "--json")
+    document = json.loads(ran.out)
+    assert (ran.code, document["format_version"]) == (0, "1.0")
+    renewed, logged = document["checks"]
+    assert [renewed["name"], logged["name"]] == [
+        "prod/joins/secrets-renewed",
+        "prod/joins/sign-ons-are-logged",
+    ]
+    assert {query["name"]: query["planned"][0]["id"] for query in renewed["queries"]} == {
+        "applications": "prod/applications/1",
+        "renewals": "prod/activities/1",
+    }
+    assert {"path": "resources.id", "optional": True} in renewed["queries"][1]["reads"]
+    assert renewed["values"]["var.secret_age_days"] == {"value": 10, "sensitive": False, "origin": "default"}
+    plan = json.loads(auditor("plan", *JOINS, "--json").out)
+    assert {query["id"] for query in plan["queries"]} >= {"prod/applications/1", "prod/activities/1"}
+
+
+def test_beside_a_selection_what_is_named_is_a_policy(auditor, policy):  # noqa: F811
+    words = (policy(), "--as-of", AS_OF)
+    assert auditor("explain", *words, "--check", "one").out == auditor("explain", "one", *words).out
+
+
+def test_something_has_to_be_explained(auditor, policy):  # noqa: F811
+    ran = auditor("explain", "--chdir", policy().parent)
+    assert (ran.code, ran.out) == (1, "")
+    assert "select some with --check, --tag or --control" in ran.err
+
+
+def test_values_are_written_as_in_policies(auditor, tmp_path):  # noqa: F811
+    (tmp_path / "policy.yaml").write_text(
+        "version: 1\npack: {id: mine}\nvariables: {flag: {type: boolean, default: true}, who: {type: list(string),"
+        " default: [a]}}\nchecks:\n  one: {title: One, query: {resource: activities, window: hot},"
+        " expect: {that: \"${var.flag} || contains(${var.who}, 'b')\"}}\n",
+        encoding="utf-8",
+    )
+    out = auditor("explain", "one", tmp_path / "policy.yaml").out
+    assert "var.flag = true (from default)" in out
+    assert 'var.who = ["a"] (from default)' in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("explain", "ones"), ("replay",), ("report",), ("show",), ("prune", "--older-than", "x"),
+     ("suggest", "--from-run", "latest")],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_mistakes_are_json_where_json_is_asked_for(auditor, policy, tmp_path, monkeypatch, words):  # noqa: F811
+    monkeypatch.setenv("AUDITOR_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    if words[0] in {"explain", "suggest"}:
+        words = (*words, policy())
+    ran = auditor(*words, "--json")
+    assert (ran.code, json.loads(ran.out)["valid"]) == (1, False)
+
+
 def test_a_sensitive_value_is_in_no_explanation(auditor, tmp_path):  # noqa: F811
     path = tmp_path / "policy.yaml"
     path.write_text(
@@ -52,7 +109,7 @@ def test_a_sensitive_value_is_in_no_explanation(auditor, tmp_path):  # noqa: F81
         " expect: none}\n",
         encoding="utf-8",
     )
-    for command in (("explain", "one"), ("graph",)):
+    for command in (("explain", "one"), ("explain", "--json", "one"), ("graph",)):
         ran = auditor(*command, path, "--var", "token=canary-91")
         assert ran.code == 0
         assert "canary" not in ran.out + ran.err

@@ -320,7 +320,7 @@ def test_of_a_run_of_several_environments_one_has_to_be_meant(auditor, tmp_path)
     assert code == 0, said
     assert json.loads(out)["suggestions"]
     code, out, said = auditor(*learn, "--environment", "c")
-    assert (code, out) == (1, "")
+    assert (code, json.loads(out)["valid"]) == (1, False)
     assert 'The run read a, b, and not "c"' in said
     code, _, said = auditor(*learn)
     assert code == 1

@@ -8,8 +8,9 @@ first used: `validate` needs neither HTTP nor reports.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from auditor.model.lazy import lazily
 
 if TYPE_CHECKING:
     from auditor.app.attesting import sign_off
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
         comparison_text,
         diagnostics_document,
         explanation_text,
+        explanations_document,
         formats,
         graph_text,
         history_text,
         plan_document,
         plan_text,
+        pruned_document,
         roles_document,
         roles_text,
         schema,
@@ -78,6 +81,7 @@ __all__ = [
     "examine",
     "explain",
     "explanation_text",
+    "explanations_document",
     "export",
     "faults",
     "format_files",
@@ -93,6 +97,7 @@ __all__ = [
     "plan_text",
     "plan_with_probes",
     "prune",
+    "pruned_document",
     "redact",
     "replay",
     "report",
@@ -122,72 +127,34 @@ __all__ = [
     "write_test_reports",
 ]
 
-_HOMES = {
-    "Console": "console",
-    "Job": "jobs",
-    "Planned": "jobs",
-    "Prepared": "jobs",
-    "Simulation": "jobs",
-    "SimulatorJob": "simulation",
-    "TestJob": "testing",
-    "check": "run",
-    "compare": "comparing",
-    "comparison_text": "views",
-    "diagnostics_document": "views",
-    "document": "documents",
-    "examination_document": "doctor",
-    "examination_text": "doctor",
-    "examine": "doctor",
-    "explain": "explaining",
-    "export": "exporting",
-    "explanation_text": "views",
-    "faults": "simulation",
-    "format_files": "formatting",
-    "formats": "views",
-    "graph_text": "views",
-    "history": "comparing",
-    "history_text": "views",
-    "init": "scaffold",
-    "plan": "jobs",
-    "plan_document": "views",
-    "plan_text": "views",
-    "plan_with_probes": "probing",
-    "roles_document": "views",
-    "roles_text": "views",
-    "redact": "redacting",
-    "replay": "replaying",
-    "report": "replaying",
-    "save": "formatting",
-    "run_tests": "testing",
-    "schema": "views",
-    "schema_names": "views",
-    "show": "showing",
-    "simulate": "simulation",
-    "suggest": "suggesting",
-    "suggestions_text": "views",
-    "test_targets": "testing",
-    "valid": "jobs",
-    "validate": "jobs",
-    "watching": "watch",
-    "NewWaiver": "waiving",
-    "add_waiver": "waiving",
-    "log_end": "watch",
-    "lint_waivers": "waiving",
-    "waiver_changes": "waiving",
-    "waiver_changes_text": "views",
-    "waivers": "waiving",
-    "waivers_document": "waiving",
-    "waivers_text": "views",
-    "prune": "verifying",
-    "sample": "exporting",
-    "sign_off": "attesting",
-    "verify": "verifying",
-    "write": "documents",
-    "write_test_reports": "testing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "attesting": "sign_off",
+        "comparing": "compare history",
+        "console": "Console",
+        "doctor": "examination_document examination_text examine",
+        "documents": "document write",
+        "explaining": "explain",
+        "exporting": "export sample",
+        "formatting": "format_files save",
+        "jobs": "Job Planned Prepared Simulation plan valid validate",
+        "probing": "plan_with_probes",
+        "redacting": "redact",
+        "replaying": "replay report",
+        "run": "check",
+        "scaffold": "init",
+        "showing": "show",
+        "simulation": "SimulatorJob faults simulate",
+        "suggesting": "suggest",
+        "testing": "TestJob run_tests test_targets write_test_reports",
+        "verifying": "prune verify",
+        "views": (
+            "comparison_text diagnostics_document explanation_text explanations_document formats "
+            "graph_text history_text plan_document plan_text pruned_document roles_document "
+            "roles_text schema schema_names suggestions_text waiver_changes_text waivers_text"
+        ),
+        "waiving": "NewWaiver add_waiver lint_waivers waiver_changes waivers waivers_document",
+        "watch": "log_end watching",
+    },
+)

@@ -6,15 +6,17 @@ from datetime import datetime
 
 from auditor import jmes, planner, scim
 from auditor.app.jobs import Job, plan
-from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
+from auditor.model.diagnostic import Checked, unknown_check
 from auditor.model.query import CompiledCheck
 from auditor.model.resource import Catalogue, is_optional
 from auditor.reporter.explanation import Explanation
 
 
-def explain(job: Job, name: str, now: datetime | None = None) -> Checked[tuple[Explanation, ...]]:
+def explain(
+    job: Job, name: str | None = None, now: datetime | None = None
+) -> Checked[tuple[Explanation, ...]]:
     """
-    Explain a check, named by its id, with its pack (`pack/check`), or with its environment too.
+    Explain a check, named by its id, with its pack (`pack/check`), or with its environment too; else all selected ones.
 
     Result: an explanation for each environment and pack that has such a check.
     """
@@ -23,15 +25,14 @@ def explain(job: Job, name: str, now: datetime | None = None) -> Checked[tuple[E
         return Checked(None, planned.diagnostics)
     program, catalogue = planned.value.program, planned.value.project.catalogue
     known = {check.name: check for check in program.checks}
-    found = [check for full, check in known.items() if f"/{full}".endswith(f"/{name}")]
-    if not found:
-        unknown = Diagnostic(
-            code="policy.unknown-check",
-            summary="Unknown check",
-            detail=f'There is no check "{name}".',
-            help=did_you_mean(name, {check.id for check in program.checks}) or "See: auditor plan",
-            subject=name,
-        )
+    found = [
+        check
+        for full, check in known.items()
+        if (check.selected if name is None else f"/{full}".endswith(f"/{name}"))
+    ]
+    if name is not None and not found:
+        ids = {check.id for check in program.checks}
+        unknown = unknown_check(name, ids, "the project", "See: auditor plan")
         return Checked(None, (*planned.diagnostics, unknown))
     explained = tuple(
         Explanation(

@@ -15,7 +15,7 @@ from typing import Literal
 from auditor.app.jobs import Job
 from auditor.app.replaying import Replay, attempt, opened_run
 from auditor.evaluator import Population
-from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
+from auditor.model.diagnostic import Checked, Diagnostic, unknown_check
 from auditor.model.evidence import Page
 from auditor.model.query import CompiledCheck
 from auditor.model.resource import value_at
@@ -178,14 +178,15 @@ def _leaves(value: JSON, path: str) -> Iterator[tuple[str, JSON]]:
 
 
 def _not_one(name: str, matching: list[CompiledCheck], known: Iterable[CompiledCheck]) -> Diagnostic:
-    if matching:
-        names = ", ".join(check.name for check in matching)
-        detail, advice = f'"{name}" names several checks.', f"Name one of them: {names}"
-    else:
-        detail = f'The run has no check "{name}".'
-        advice = did_you_mean(name, {check.id for check in known}) or "See: auditor report RUN"
+    if not matching:
+        return unknown_check(name, {check.id for check in known}, "the run", "See: auditor report RUN")
+    names = ", ".join(check.name for check in matching)
     return Diagnostic(
-        code="policy.unknown-check", summary="Unknown check", detail=detail, help=advice, subject=name
+        code="policy.unknown-check",
+        summary="Several checks",
+        detail=f'"{name}" names several checks.',
+        help=f"Name one of them: {names}",
+        subject=name,
     )
 
 

@@ -87,6 +87,18 @@ def explanation_text(explanation: Explanation, *, width: int, color: bool) -> st
     return explanation_view.render(explanation, width=width, color=color)
 
 
+def explanations_document(explanations: Sequence[Explanation]) -> str:
+    """Return what can be told of checks before a run, as JSON text."""
+    checks = [explanation_view.document(each) for each in explanations]
+    return _json({"format_version": "1.0", "checks": checks})
+
+
+def pruned_document(runs: Sequence[str], diagnostics: Sequence[Diagnostic], *, only_said: bool) -> str:
+    """Return which runs were, or would be, taken away, as JSON text."""
+    problems = [plain(diagnostic) for diagnostic in diagnostics]
+    return _json({"format_version": "1.0", "dry_run": only_said, "runs": list(runs), "diagnostics": problems})
+
+
 def waivers_text(standings: Sequence[waivers_view.Standing], *, width: int, color: bool) -> str:
     """Return how waivers stand, for people."""
     return waivers_view.render(standings, width=width, color=color)

@@ -6,8 +6,9 @@ What is named here is imported when it is first used: a validation that is remem
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from auditor.model.lazy import lazily
 
 if TYPE_CHECKING:
     from auditor.config.catalogue import shipped_kinds
@@ -49,34 +50,20 @@ __all__ = [
     "with_waiver",
 ]
 
-_HOMES = {
-    "PROJECT_FILE": "request",
-    "Request": "request",
-    "WAIVERS_FILE": "request",
-    "Validated": "memory",
-    "schema_problem": "descriptors",
-    "formatted": "formatting",
-    "load": "project",
-    "load_frameworks": "project",
-    "load_readable": "project",
-    "load_tests": "policy_tests",
-    "located": "project",
-    "Lines": "records",
-    "Streamed": "records",
-    "read_records": "records",
-    "stream_records": "records",
-    "read_text": "files",
-    "recall": "memory",
-    "remember": "memory",
-    "shipped": "files",
-    "shipped_frameworks": "frameworks",
-    "shipped_kinds": "catalogue",
-    "waivers_of": "waivers",
-    "with_waiver": "editing",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "catalogue": "shipped_kinds",
+        "descriptors": "schema_problem",
+        "editing": "with_waiver",
+        "files": "read_text shipped",
+        "formatting": "formatted",
+        "frameworks": "shipped_frameworks",
+        "memory": "Validated recall remember",
+        "policy_tests": "load_tests",
+        "project": "load load_frameworks load_readable located",
+        "records": "Lines Streamed read_records stream_records",
+        "request": "PROJECT_FILE WAIVERS_FILE Request",
+        "waivers": "waivers_of",
+    },
+)

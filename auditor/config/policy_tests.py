@@ -27,7 +27,7 @@ from auditor.config.project import located, project_file
 from auditor.config.records import read_records
 from auditor.config.request import PACK_PREFIX, PROJECT_FILE, Reading, Request
 from auditor.config.variables import Given
-from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
+from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean, unknown_check
 from auditor.model.instant import parse_instant
 from auditor.model.policy import Check, PolicyFile, Query
 from auditor.model.policy_test import PolicyTest, PolicyTestFile, TestCase, TestedPolicy, TestSuite
@@ -268,13 +268,8 @@ class _Suite:
             )
             return None
         if test.check not in policy.checks:
-            self._report(
-                "policy.unknown-check",
-                "Unknown check",
-                f'The policy has no check "{test.check}".',
-                did_you_mean(test.check, policy.checks),
-                here.at("check"),
-            )
+            unknown = unknown_check(test.check, policy.checks, "the policy")
+            self.reading.problems.append(unknown.with_(address=here.at("check"), subject=""))
             return None
         return test.check
 

@@ -92,6 +92,17 @@ class Checked(Generic[T]):
         return tuple(d for d in self.diagnostics if d.level is Level.WARNING)
 
 
+def unknown_check(name: str, known: Iterable[str], place: str, advice: str = "") -> Diagnostic:
+    """Return the mistake of a check that there is not in a place; *advice* is what to do where none is near."""
+    return Diagnostic(
+        code="policy.unknown-check",
+        summary="Unknown check",
+        detail=f'There is no check "{name}" in {place}.',
+        help=did_you_mean(name, known) or advice,
+        subject=name,
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     Return a sentence that suggests the nearest known word, or lists the known ones if they are few.

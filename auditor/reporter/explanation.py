@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from auditor.model.instant import format_instant
 from auditor.model.plan import Plan, PlannedQuery, Use
 from auditor.model.query import CompiledCheck, CompiledExpectation
 from auditor.model.waiver import Waiver
@@ -58,6 +61,75 @@ def render(explanation: Explanation, *, width: int, color: bool) -> str:
     return str(page)
 
 
+def document(explanation: Explanation) -> dict[str, Any]:
+    """Return an explanation as JSON values; the planned queries are those of `auditor plan --json`."""
+    check = explanation.check
+    return {
+        "name": check.name,
+        "title": check.title,
+        "severity": check.severity,
+        "description": check.description,
+        "blind_spots": check.blind_spots,
+        "remediation": check.remediation,
+        "references": list(check.references),
+        "controls": {framework: list(controls) for framework, controls in check.controls.items()},
+        "tags": list(check.tags),
+        "skipped": explanation.plan.skipped.get(check.name),
+        "waivers": [waiver.name for waiver in explanation.waivers],
+        "values": {
+            name: {
+                "value": None if value.sensitive else value.json,
+                "sensitive": value.sensitive,
+                "origin": value.origin,
+            }
+            for name, value in check.values.items()
+        },
+        "queries": [_query_document(explanation, name) for name in check.queries],
+        "bind": dict(check.bind),
+        "expectations": [
+            {
+                "form": each.form,
+                "expression": each.expression,
+                "over": each.over,
+                "severity": each.severity,
+                "keeps": kept,
+                "on_missing": each.on_missing,
+                "on_empty": dict(each.on_empty),
+                "message": each.message,
+            }
+            for each, kept in zip(check.expectations, explanation.kept, strict=True)
+        ],
+    }
+
+
+def _query_document(explanation: Explanation, name: str) -> dict[str, Any]:
+    query = explanation.check.queries[name]
+    return {
+        "name": name,
+        "resource": query.resource,
+        "where": query.where,
+        "pushed": query.pushed,
+        "planned": [
+            {
+                "id": planned.id,
+                "window": {"from": format_instant(use.window.start), "to": format_instant(use.window.end)}
+                if use.window
+                else None,
+                "residual": use.residual,
+                "requests": {"at_least": planned.requests_at_least, "exact": planned.requests_exact},
+                "shared_with": sorted({other.check for other in planned.uses} - {explanation.check.name}),
+                "roles": list(planned.roles),
+            }
+            for planned, use in explanation.queries
+            if use.name == name
+        ],
+        "reads": [
+            {"path": path, "optional": is_optional}
+            for path, is_optional in explanation.fields.get(name, {}).items()
+        ],
+    }
+
+
 def _about(check: CompiledCheck) -> Iterator[Fact]:
     yield "severity", check.severity
     yield "why", one_line(check.description)
@@ -67,7 +139,7 @@ def _about(check: CompiledCheck) -> Iterator[Fact]:
     yield "tags", ", ".join(check.tags)
     yield "remediation", one_line(check.remediation)
     for name, value in check.values.items():
-        shown = "(sensitive)" if value.sensitive else repr(value.json)
+        shown = "(sensitive)" if value.sensitive else json.dumps(value.json, ensure_ascii=False)
         yield "value", one_line(f"{name} = {shown} (from {value.origin})")
 
 
