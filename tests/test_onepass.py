@@ -18,6 +18,7 @@ from auditor import config, jmes, planner
 from auditor.evaluator import Audit
 from auditor.evaluator.violations import Received
 from auditor.model.evidence import Page, QueryEnd
+from auditor.model.instant import parse_instant
 from auditor.model.query import Program
 from auditor.model.resource import value_at
 from auditor.model.value import JSON, parse_json
@@ -91,6 +92,25 @@ records = some(
     source=some(ipAddress=texts),
     other=strange,
 )
+WINDOWS = (
+    WINDOW["window"],
+    {"from": "2026-11-01", "to": "2026-11-01T00:00:09Z"},
+    {"from": "2026-11-01T00:00:03.5Z", "to": "2026-11-02"},
+    {"from": "2026-11-09", "to": "2026-11-10"},
+)
+INSTANTS: tuple[JSON, ...] = (
+    *(
+        "2026-11-01T00:00:05Z",
+        "2026-11-01T01:00:05.000+01:00",
+        "2026-11-01T00:00:03.500Z",
+        "2026-11-09T10:00:00.000Z",
+    ),
+    *("2026-11-01T24:00:00.000Z", "2026-11-31T00:00:00.000Z", "2026-11-01T00:60:00.000Z", "ada", "", None, 5),
+)
+times = st.one_of(
+    *[st.none()] * 5, st.lists(st.one_of(*[st.none()] * 4, st.sampled_from(INSTANTS)), max_size=40)
+)
+"""What stands in records in the place of their instants; None for nothing else."""
 forms = st.sampled_from(("every", "none", "some"))
 
 
@@ -104,7 +124,8 @@ def checks(draw: st.DrawFn) -> dict[str, Any]:
         else draw(st.sampled_from(LISTS)).format(draw(st.sampled_from(CONDITIONS)))
     )
     where = draw(st.sampled_from(sorted(WHERES)))
-    query = {**WINDOW, "where": where} if where else WINDOW
+    query = {**WINDOW, "window": draw(st.sampled_from((*WINDOWS[:1] * 4, *WINDOWS)))}
+    query |= {"where": where} if where else {}
     return {"query": query, "expect": {form: expression, "on_empty": "skip"}}
 
 
@@ -185,19 +206,26 @@ def shown(verdicts: Sequence[Verdict]) -> list[Any]:
 @given(
     st.lists(checks(), min_size=1, max_size=6),
     st.lists(records, max_size=40),
+    times,
     st.lists(st.integers(1, 30), min_size=1, max_size=4),
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-def test_one_pass_over_bytes_is_each_check_by_itself(given_checks, given_records, sizes, blocks, random):
+def test_one_pass_over_bytes_is_each_check_by_itself(
+    given_checks, given_records, given_times, sizes, blocks, random
+):
     compiled = program({f"check-{number}": check for number, check in enumerate(given_checks)})
     found = [{**record, **event(number)} | record for number, record in enumerate(given_records)]
+    for record, at in zip(found, given_times or (), strict=False):
+        record["recordedAt"] = record["recordedAt"] if at is None else at
     found += found[: random.randrange(3)]
     lines = written(found, random)
     decoded = [parse_json(line) for line in lines]
     verdicts = in_one_pass(compiled, lines, sizes, blocks=blocks)
     assert shown(verdicts) == shown(one_by_one(compiled, decoded))
     assert shown(in_pages(compiled, decoded, sizes)) == shown(verdicts)
+    if given_times:
+        return
     for check, verdict in zip(given_checks, verdicts, strict=True):
         with suppress(JMESPathError):  # a filter of SCIM is no error of a value of another type
             plain(check, decoded, verdict)
@@ -210,7 +238,12 @@ def plain(check: dict[str, Any], found: Sequence[JSON], verdict: Verdict) -> Non
     if verdict.status.word in ("error", "skip") or outcome.undecided:
         return
     where = WHERES[check["query"].get("where", "")]
-    selected = [record for record in found if jmespath.search(f"!!({where})", record)]
+    start, end = map(parse_instant, (check["query"]["window"]["from"], check["query"]["window"]["to"]))
+    selected = [
+        record
+        for record in found
+        if jmespath.search(f"!!({where})", record) and start <= parse_instant(record["recordedAt"]) < end
+    ]
     selected.sort(key=lambda record: (str(value_at(record, "recordedAt")), str(value_at(record, "id"))))
     assert verdict.population == len(selected)
     if form == "every":

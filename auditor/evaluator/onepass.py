@@ -1,10 +1,10 @@
 """
 One pass over records as bytes: each is decoded once, no further than needed, and offered to the checks that can care.
 
-Which these are is told by a few fields of a record, those that filters compare on their own (`action.type eq …`): what
-the filters say of their values is worked out once for each combination. A record that no check can care for is
-decoded no further. Of one that some care for, msgspec decodes what their filters and expressions read, and one
-generated function evaluates what they expect of every record.
+Which these are is told by a few fields of a record, those that filters compare on their own (`action.type eq …`), and
+by the windows that it lies in: what the filters say of these is worked out once for each combination, and is a plan.
+A record that no check can care for need be decoded no further. Of others msgspec decodes what filters and expressions
+read, and one generated function evaluates what the checks of a plan expect of every record.
 
 A record that is not as its schema says goes the long way: it is decoded whole, and every check looks at it.
 """
@@ -15,16 +15,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
-from functools import cache, cached_property
-from typing import Any, Final, NamedTuple, TypeAlias
-
-import msgspec
+from functools import cached_property, partial
+from io import BytesIO
+from typing import Any, Final, TypeAlias
 
 from auditor import jmes
 from auditor.evaluator.populations import Population, Test
 from auditor.evaluator.reducers import Every
-from auditor.evaluator.typed import Untyped, type_for
+from auditor.evaluator.typed import UNLIKE, Attributes, Decoder, is_typed, plain
 from auditor.evaluator.violations import Received
 from auditor.model.resource import ResourceKind
 from auditor.model.timeline import span
@@ -34,17 +32,19 @@ _MOST_FIELDS: Final = 2
 """Fields that records are told apart by."""
 
 _MOST_PLANS: Final = 10_000
-"""Combinations of their values that are remembered from one page to the next."""
+"""Plans that are remembered from one page to the next."""
 
 _UNKNOWN: Final[Any] = object()
 
-_ABSENT: Final = (None, (None, None))
-"""The keys of rows that hold none of the fields that tell records apart."""
+_ABSENT: Final[Any] = object()
+"""Stands for the key of records that hold none of the fields that tell records apart, as do those not decoded."""
 
-_MOST: Final = 0.5
+_MOST: Final = 0.15
 """The share of records that checks care for from which on it is quicker to decode at once what all of them need."""
 
-Decoder: TypeAlias = msgspec.json.Decoder[Any]
+Table: TypeAlias = Callable[[Sequence[Any]], list[Any]]
+Inside: TypeAlias = tuple[bool, ...] | None
+"""Of each window whether it holds a record; None where only the windows themselves can tell."""
 
 
 class Rows:
@@ -55,18 +55,13 @@ class Rows:
     decoded.
     """
 
-    def __init__(self, lines: Sequence[bytes] | bytes, paths: AbstractSet[str]) -> None:
-        self._lines = lines
-        self._paths = paths
-        self.found: Sequence[dict[str, JSON] | None] = ()
-        self.everything = False
-
-    @property
-    def lines(self) -> Sequence[bytes]:
-        """The lines."""
-        if isinstance(self._lines, bytes):
-            self._lines = [line for line in self._lines.split(b"\n") if line and not line.isspace()]
-        return self._lines
+    def __init__(
+        self, lines: Sequence[bytes], found: Sequence[Any], columns: Mapping[str, Table], *, everything: bool
+    ) -> None:
+        self.lines = lines
+        self.found = found
+        self.everything = everything
+        self._columns = columns
 
     def column(self, path: str) -> list[JSON]:
         """
@@ -78,17 +73,16 @@ class Rows:
         Raises:
             KeyError: it is none of these paths, nor the order key or a part of the identity.
         """
-        if path not in self._paths:
-            raise KeyError(path)
-        return list(map(_reader(path), self.found))
+        return self._columns[path](self.found)
 
 
 class OnePass:
     """
     Records of one kind on their way from bytes to the checks of one or several queries.
 
-    `decode` takes lines, and `judge` what it gave. In between, whoever keeps account of the records can look at the
-    fields named by *account*, dotted paths that every row holds if the record does.
+    `decode` takes lines, and `judge` what it gave; `take` is for records that are decoded already, and a pass takes
+    either. In between, whoever keeps account of the records can look at the fields named by *account*, dotted paths
+    that every row holds if the record does.
 
     *ensure_documented* is called with each record that is not as its schema says, as far as any check reads it, and
     with each of which the schema says too little to tell; what it raises comes out of `judge`.
@@ -104,52 +98,77 @@ class OnePass:
         self._kind = kind
         self._ensure_documented = ensure_documented
         self._populations = populations
+        self._account = tuple(dict.fromkeys((*account, kind.order_key, *kind.identity)))
         self._paths = _telling(populations, kind)
-        self._values = [_reader(path) for path in self._paths]
         self._always = jmes.Need()
-        self._account = frozenset((*account, kind.order_key, *kind.identity))
-        for path in (*self._account, *self._paths):
+        for path in (*self._account, *self._paths, *filter(None, (kind.instant,))):
             self._always.at(path).whole = True
-        # One population of each window.
-        self._windows = list({population.window: population for population in populations}.values())
-        self._plans: dict[Any, _Plan | None] = {}
-        self._absent: Any = _UNKNOWN
+        self._windows = {each.window: each for each in populations if each.window is not None}
+        self._attributes = Attributes()
+        self._plans: dict[Inside, dict[Any, _Plan | None]] = {}
         self._functions: dict[tuple[Population, ...], _Together] = {}
-        self._cared = 0.0
-        self._decodes = False
+        self._cared = 1.0
+        self._is_decoding = False
+
+    # --- from bytes
+
+    def decode(self, lines: Sequence[bytes] | bytes) -> Rows:
+        """Decode lines, or a block of NDJSON that ends with a line, as far as tells what to do with each."""
+        self._is_decoding = True
+        if isinstance(lines, bytes):
+            lines = BytesIO(lines).readlines()
+        everything = self._all is not None and self._cared > _MOST
+        decoder = self._all if everything else self._few
+        try:
+            found = list(map(decoder.decode, lines)) if decoder else [None] * len(lines)
+        except UNLIKE:
+            lines = [line for line in lines if not line.isspace()]
+            found = [_decoded(decoder, line) for line in lines]
+        return Rows(lines, found, self._columns, everything=everything)
 
     @cached_property
     def _few(self) -> Decoder | None:
         """What decodes as much as tells what to do with a record."""
-        return _decoder(self._kind, [self._always])
-
-    @cached_property
-    def _typed(self) -> list[Population]:
-        """The populations of which the schema says enough about what they need."""
-        return [
-            each for each in self._populations if _decoder(self._kind, [self._always, each.need]) is not None
-        ]
+        return self._decoder([])
 
     @cached_property
     def _all(self) -> Decoder | None:
-        """What decodes all that these need."""
-        return _decoder(self._kind, [self._always, *(each.need for each in self._typed)])
+        """What decodes all that the typed populations need."""
+        return self._decoder([each.need for each in self._typed])
 
-    def decode(self, lines: Sequence[bytes] | bytes) -> Rows:
-        """Decode lines, or a block of NDJSON that ends with a line, as far as tells what to do with each."""
-        self._decodes = True
-        rows = Rows(lines, self._account)
-        rows.everything = self._all is not None and self._cared > _MOST
-        decoder = self._all if rows.everything else self._few
-        if decoder is None:
-            rows.found = [None] * len(rows.lines)
-            return rows
-        if isinstance(lines, bytes):
-            with suppress(*_UNLIKE):
-                rows.found = decoder.decode_lines(lines)
-                return rows
-        rows.found = [_decoded(decoder, line) for line in rows.lines]
-        return rows
+    @cached_property
+    def _typed(self) -> Collection[Population]:
+        """The populations that can do with a part of each record, which is all that is decoded."""
+        return {each for each in self._populations if self._decodes(each.need)}
+
+    def _decodes(self, need: jmes.Need) -> bool:
+        # What may hold a secret has to be taken out of whole records.
+        can = self._is_decoding and not self._kind.secret
+        return can and is_typed(self._kind.item, jmes.Need.union([self._always, need]))
+
+    def _decoder(self, needs: Iterable[jmes.Need]) -> Decoder | None:
+        """Return what decodes all that is needed; None where whole records have to be."""
+        need = jmes.Need.union([self._always, *needs])
+        return Decoder(self._kind.item, need, self._attributes) if self._decodes(need) else None
+
+    @cached_property
+    def _columns(self) -> Mapping[str, Table]:
+        """What reads the columns of the account, and those that are read here."""
+        return {path: self._table([path]) for path in (*self._account, *filter(None, (self._kind.instant,)))}
+
+    @cached_property
+    def _keys(self) -> Table:
+        """What reads of each record what tells it from others: a value, or a tuple of several."""
+        return self._table(self._paths)
+
+    def _table(self, paths: Sequence[str]) -> Table:
+        if not paths:
+            return lambda found: [()] * len(found)
+        if self._few is None:
+            return partial(_read, [_reader(path) for path in paths])
+        return jmes.table([path.split(".") for path in paths], self._few.shape)
+
+    # --- to checks
 
     def judge(self, rows: Rows, page: int = 1, skip: Collection[int] = ()) -> None:
         """
@@ -159,194 +178,210 @@ class OnePass:
             ValueError: a line is no JSON object.
         """
         self._forget()
-        found, plan_of = rows.found, self._plans.get
-        cares: list[tuple[int, _Plan]] = []
-        for number, key in enumerate(self._keys(found)):
-            plan = plan_of(key, _UNKNOWN)
-            if plan is None or number in skip:
-                continue
-            if found[number] is None:
-                self._take_strange(rows.lines[number], page)
-                continue
-            if plan is _UNKNOWN:
-                plan = self._new_plan(key)
-            if plan is not None:
-                cares.append((number, plan))
-        if cares:
-            self._judge(rows, cares, page)
-        if found:
-            self._cared = len(cares) / len(found)
+        numbers: Sequence[int] = range(len(rows.found))
+        if skip:
+            numbers = [number for number in numbers if number not in skip]
+        keys, cared = self._keys(rows.found), 0
+        for inside, alike in self._alike(rows.found, numbers):
+            cared += self._judge(rows, keys, alike, inside, page)
+        if numbers:
+            self._cared += (cared / len(numbers) - self._cared) / 8
 
-    def _new_plan(self, key: Any) -> _Plan | None:
-        is_absent = self._absent is not _UNKNOWN and key in _ABSENT
-        return self._absent if is_absent else self._plan(key)
-
-    def take(self, records: Sequence[JSON], page: int = 1) -> None:
-        """Offer records that are decoded already to the checks; a pass takes either records or lines."""
-        self._forget()
-        plan_of = self._plans.get
-        cares: list[tuple[JSON, _Plan]] = []
-        for record, key in zip(records, self._keys(records), strict=True):
-            try:
-                plan = plan_of(key, _UNKNOWN)
-            except TypeError:  # a list or an object where a text should be
-                plan = _UNKNOWN
-            if plan is _UNKNOWN:
-                if not all(type(value) is str for value in ((key,) if len(self._paths) == 1 else key)):
-                    # Nothing is known of what is not there, or is none: filters look into lists, too.
-                    received = Received(page, record)
-                    for population in self._populations:
-                        population.add(record, received)
+    def _judge(
+        self, rows: Rows, keys: Sequence[Any], numbers: Sequence[int], inside: Inside, page: int
+    ) -> int:
+        """Offer records that lie in the same windows to the checks; return how many some check cares for."""
+        plan_of, found, cared = self._plans.setdefault(inside, {}).get, rows.found, 0
+        for number in numbers:
+            plan = plan_of(keys[number], _UNKNOWN)
+            if plan is None:
+                continue
+            row = found[number]
+            if row is not None and plan is _UNKNOWN:
+                plan = self._plan_of(keys[number], inside)
+                if plan is None:
                     continue
-                plan = self._plan(key)
-            if plan is not None:
-                cares.append((record, plan))
-        if cares:
-            in_window = self._in_window([record for record, _ in cares])
-            for record, plan in cares:
-                plan.offer(record, Received(page, record), in_window=in_window)
+            cared += 1
+            if row is not None and plan.reads_rows and not rows.everything:
+                row = _decoded(self._all, rows.lines[number])
+            if row is None:
+                self._take_strange(self._received(rows, number, page), rows.lines[number])
+                continue
+            for together in plan.of_rows:
+                together.count += 1
+                left = together.left_open(row)
+                if left is not None:
+                    together.step(left, plain(row), self._received(rows, number, page))
+            for population in plan.outside:
+                population.outside += 1
+            if plan.offers:
+                received = self._received(rows, number, page)
+                plan.offer(plain(row) if plan.offers_rows else self._whole(received), received)
+        return cared
 
-    def _judge(self, rows: Rows, cares: Sequence[tuple[int, _Plan]], page: int) -> None:
-        """Offer records, by their numbers, to the checks that care for each."""
-        in_window = self._in_window([rows.found[number] for number, _ in cares])
-        lines, secret = rows.lines, self._kind.secret
-        for number, plan in cares:
-            received = Received(page, line=lines[number], secret=secret)
-            if rows.everything and plan.decoder is not None:
-                record = rows.found[number]
-            else:
-                record = (plan.decoder and _decoded(plan.decoder, lines[number])) or self._whole(received)
-            plan.offer(record, received, in_window=in_window)
-
-    def _in_window(self, rows: Sequence[Any]) -> bool:
-        """Tell whether it is certain that all of some rows lie in all windows, so that none need be asked."""
-        reach = self._reach(rows)
-        return all(population.holds(reach) for population in self._windows)
-
-    def _reach(self, rows: Sequence[Any]) -> tuple[str, str] | None:
-        """Return the first and the last instant of some rows, if that is quick to tell."""
-        path = self._kind.instant
-        if path is None or "." in path or path != self._kind.order_key:
-            return None
-        texts = [row.get(path) for row in rows]
-        return span(texts) if all(type(text) is str for text in texts) else None
-
-    def _keys(self, found: Sequence[Any]) -> Iterable[Any]:
-        """Return of each row the values that tell it from others: one, or a tuple of several."""
-        match self._values:
-            case []:
-                return ((),) * len(found)
-            case [only]:
-                return map(only, found)
-        return zip(*(map(value, found) for value in self._values), strict=True)
-
-    def _take_strange(self, line: bytes, page: int) -> None:
+    def _take_strange(self, received: Received, line: bytes) -> None:
         """Offer a record that is not as its schema says, though what the checks that care for it read may be."""
-        received = Received(page, line=line, secret=self._kind.secret)
-        row = self._few and _decoded(self._few, line)
+        row = _decoded(self._few, line)
         if row is None:
-            record = self._whole(received)
-            for population in self._populations:
-                population.add(record, received)
+            self._take_whole(self._whole(received), received)
             return
-        (key,) = self._keys([row])
-        plan = self._plans.get(key, _UNKNOWN)
-        if plan is _UNKNOWN:
-            plan = self._new_plan(key)
+        ((inside, _),) = self._alike([row], [0])
+        self._plans.setdefault(inside, {})
+        plan = self._plan_of(self._keys([row])[0], inside)
         if plan is not None:
-            record = (plan.decoder and _decoded(plan.decoder, line)) or self._whole(received)
-            plan.offer(record, received, in_window=self._in_window([row]))
+            row = _decoded(plan.decoder, line)
+            plan.take(self._whole(received) if row is None else plain(row), received)
 
     def _whole(self, received: Received) -> JSON:
         """Return a record as a whole, since what is needed of it could not be decoded alone."""
         self._ensure_documented(received.record)
         return received.record
 
+    def _received(self, rows: Rows, number: int, page: int) -> Received:
+        return Received(page, line=rows.lines[number], secret=self._kind.secret)
+
+    def take(self, records: Sequence[JSON], page: int = 1) -> None:
+        """Offer records that are decoded already to the checks."""
+        self._forget()
+        keys = self._keys(records)
+        for inside, numbers in self._alike(records, range(len(records))):
+            plan_of = self._plans.setdefault(inside, {}).get
+            for number in numbers:
+                key, record = keys[number], records[number]
+                try:
+                    plan = plan_of(key, _UNKNOWN)
+                except TypeError:  # a list or an object where a text should be
+                    plan = _UNKNOWN
+                if plan is _UNKNOWN:
+                    if not all(type(value) is str for value in _each(key, self._paths)):
+                        # Nothing is known of what is not there, or is none: filters look into lists, too.
+                        self._take_whole(record, Received(page, record))
+                        continue
+                    plan = self._plan_of(key, inside)
+                if plan is not None:
+                    plan.take(record, Received(page, record))
+
+    def _take_whole(self, record: JSON, received: Received) -> None:
+        for population in self._populations:
+            population.add(record, received)
+
+    def _alike(self, found: Sequence[Any], numbers: Sequence[int]) -> Iterable[tuple[Inside, Sequence[int]]]:
+        """Return records, by their numbers, with those that lie in the same windows."""
+        if not self._windows:
+            return [((), numbers)]
+        if self._kind.instant is None or self._kind.buckets:
+            return [(None, numbers)]
+        times = self._columns[self._kind.instant](found)
+        inside = self._inside(times)
+        if inside is not None:
+            return [(inside, numbers)]
+        groups: dict[Inside, list[int]] = {}
+        for number in numbers:
+            groups.setdefault(self._inside([times[number]]), []).append(number)
+        return groups.items()
+
+    def _inside(self, times: Sequence[Any]) -> Inside:
+        """Tell which windows hold all of some instants, and which none; None if one is neither, or it is not quick."""
+        try:
+            reach = span(times)
+        except TypeError:
+            return None
+        if reach is None:
+            return None
+        inside = []
+        for population in self._windows.values():
+            holds = population.holds(reach)
+            if holds is None:
+                return None
+            inside.append(holds)
+        return tuple(inside)
+
+    # --- plans
+
     def _forget(self) -> None:
         """Let go of what is remembered of values where that is too much; not while records are on their way."""
-        if len(self._plans) < _MOST_PLANS:
+        if sum(map(len, self._plans.values())) < _MOST_PLANS:
             return
         for together in self._functions.values():
             together.settle()
         self._functions.clear()
         self._plans.clear()
-        self._absent = _UNKNOWN
 
-    def _plan(self, key: Any) -> _Plan | None:
-        """Return what is done with records of which these are the values that tell them apart; None for nothing."""
-        values = (key,) if len(self._paths) == 1 else key
+    def _plan_of(self, key: Any, inside: Inside) -> _Plan | None:
+        """Return what is done with records of a key that lie in some windows; None for nothing."""
+        # A row that could not be decoded seems to have no values at all: such a key is never found by itself.
+        if self._paths and all(value is None for value in _each(key, self._paths)):
+            key = _ABSENT
+        plans = self._plans[inside]
+        if key not in plans:
+            plans[key] = self._planned(None if key is _ABSENT else key, inside)
+        return plans[key]
+
+    def _planned(self, key: Any, inside: Inside) -> _Plan | None:
+        values = (None,) * len(self._paths) if key is None else _each(key, self._paths)
         known: dict[str, JSON] = dict(zip(self._paths, values, strict=True))
         record = _record(known)
-        cares: list[tuple[Population, list[Test]]] = []
-        for population in self._populations:
-            left = _left(population.tests, known.keys(), record)
-            if left is not None:
-                cares.append((population, left))
-        plan = None
-        if cares:
-            plan = _Plan(*self._apart(cares), self._decoder([population for population, _ in cares]))
-        # A row that could not be decoded seems to have no values at all: such keys are always looked up here.
-        if not values or any(value is not None for value in values):
-            self._plans[key] = plan
-        else:
-            self._absent = plan
-        return plan
-
-    def _decoder(self, populations: Sequence[Population]) -> Decoder | None:
-        """Return what decodes the need of some populations, if that is enough and records come as bytes."""
-        if not self._decodes or not all(population in self._typed for population in populations):
-            return None
-        return _decoder(self._kind, [self._always, *(population.need for population in populations)])
-
-    def _apart(
-        self, cares: Iterable[tuple[Population, list[Test]]]
-    ) -> tuple[list[_Together], list[tuple[Population, list[Test]]]]:
-        """Return checks with what they share a function with, and those that look at each record by themselves."""
+        holds = dict(zip(self._windows, inside or (), strict=bool(inside)))
+        outside: list[Population] = []
         others: list[tuple[Population, list[Test]]] = []
         alike: dict[Any, list[Population]] = {}
-        for population, tests in cares:
-            if tests or not population.is_plain:
-                others.append((population, tests))
+        for population in self._populations:
+            left = _left(population.tests, known.keys(), record)
+            if left is None:
+                continue
+            if left or inside is None or not population.is_plain:
+                others.append((population, left))
+            elif population.window is not None and not holds[population.window]:
+                outside.append(population)
             else:
                 # Those that other values of one field would leave alone are together in many plans.
                 told_by = frozenset().union(*(test.paths for test in population.tests))
-                alike.setdefault((population.window, told_by), []).append(population)
-        return [self._together(tuple(populations)) for populations in alike.values()], others
+                alike.setdefault((population in self._typed, told_by), []).append(population)
+        if not (outside or others or alike):
+            return None
+        is_typed = all(population in self._typed for population, _ in others)
+        together = [self._together(tuple(populations)) for populations in alike.values()]
+        return _Plan(
+            [each for each in together if isinstance(each, _OfRows)],
+            [each for each in together if isinstance(each, _OfRecords)],
+            outside,
+            others,
+            is_typed=is_typed,
+            decoder=self._decoder,
+        )
 
     def _together(self, populations: tuple[Population, ...]) -> _Together:
-        known = self._functions.get(populations)
-        if known is None:
-            known = self._functions[populations] = _Together(populations)
-        return known
+        if populations not in self._functions:
+            decoder = self._all if populations[0] in self._typed else None
+            self._functions[populations] = (
+                _OfRows(populations, decoder.shape) if decoder else _OfRecords(populations)
+            )
+        return self._functions[populations]
 
 
-_UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What msgspec raises on what is no JSON, or not of the type that is expected."""
-
-
-def _decoded(decoder: Decoder, line: bytes) -> dict[str, JSON] | None:
+def _decoded(decoder: Decoder | None, line: bytes) -> Any:
+    """Return what a line holds; None if it is not as its schema says."""
     try:
-        row: dict[str, JSON] = decoder.decode(line)
-    except _UNLIKE:
+        return decoder and decoder.decode(line)
+    except UNLIKE:
         return None
-    return row
 
 
-@cache
 def _reader(path: str) -> Callable[[JSON], JSON]:
-    """Return what reads the value at a dotted path."""
+    """Return what reads the value at a dotted path of a record."""
     quoted = ".".join(json.dumps(step) for step in path.split("."))
     return jmes.compile(jmes.parse(quoted, {}), generated=True).search
 
 
-def _decoder(kind: ResourceKind, needs: Iterable[jmes.Need]) -> Decoder | None:
-    """Return what decodes all that is needed; None where whole records have to be."""
-    if kind.secret:  # which has to be taken out of whole records
-        return None
-    try:
-        return msgspec.json.Decoder(type_for(kind.item, jmes.Need.union(needs)))
-    except Untyped:
-        return None
+def _read(readers: Sequence[Callable[[JSON], JSON]], records: Sequence[JSON]) -> list[Any]:
+    """Return of each record what readers give: a value, or a tuple of several."""
+    columns = [map(reader, records) for reader in readers]
+    return list(columns[0] if len(columns) == 1 else zip(*columns, strict=True))
+
+
+def _each(values: Any, paths: Sequence[str]) -> Sequence[Any]:
+    """Return the values at some paths, of which one stands for itself."""
+    return (values,) if len(paths) == 1 else values
 
 
 def _telling(populations: Iterable[Population], kind: ResourceKind) -> tuple[str, ...]:
@@ -396,58 +431,109 @@ def _record(values: Mapping[str, JSON]) -> dict[str, Any]:
     return record
 
 
-class _Plan(NamedTuple):
+class _Plan:
     """
-    What is done with the records that are alike in what tells them apart.
+    What is done with the records that are alike in what tells them apart, and in the windows that they lie in.
 
-    `decoder` decodes what is needed of them, None if all is; of `others` the tests are left to be made.
+    Together are checks of which nothing is left to test: `of_rows` those for which what was decoded is enough,
+    *of_records* those that look at whole records. To the *others* belong the tests that are left; `outside` are those
+    in whose window the records do not lie. `reads_rows` says that something of them is enough for some check, and
+    `offers_rows` for all that are not in `of_rows`.
     """
 
-    together: Sequence[_Together]
-    others: Sequence[tuple[Population, list[Test]]]
-    decoder: Decoder | None
+    def __init__(
+        self,
+        of_rows: Sequence[_OfRows],
+        of_records: Sequence[_OfRecords],
+        outside: Sequence[Population],
+        others: Sequence[tuple[Population, list[Test]]],
+        *,
+        is_typed: bool,
+        decoder: Callable[[Iterable[jmes.Need]], Decoder | None],
+    ) -> None:
+        self._decoder = decoder
+        self.of_rows = of_rows
+        self.outside = outside
+        self._of_records = of_records
+        self._others = others
+        self.offers = bool(of_records or others)
+        self.offers_rows = is_typed and bool(others) and not of_records
+        self.reads_rows = self.offers_rows or bool(of_rows)
 
-    def offer(self, record: JSON, received: Received, *, in_window: bool) -> None:
-        """Offer a record to the checks that care for it."""
-        for together in self.together:
-            together.take(record, received, in_window=in_window)
-        for population, tests in self.others:
+    @cached_property
+    def decoder(self) -> Decoder | None:
+        """What decodes no more than these checks read; None where that is a whole record."""
+        together = (
+            population for each in (*self.of_rows, *self._of_records) for population in each.populations
+        )
+        others = (population for population, _ in self._others)
+        return self._decoder(population.need for population in (*together, *others))
+
+    def take(self, record: JSON, received: Received) -> None:
+        """Take a record that was not decoded as a row."""
+        for together in self.of_rows:
+            together.count += 1
+            together.step(range(len(together.everies)), record, received)
+        for population in self.outside:
+            population.outside += 1
+        self.offer(record, received)
+
+    def offer(self, record: JSON, received: Received) -> None:
+        """Offer a record to all checks but those of rows."""
+        for together in self._of_records:
+            together.take(record, received)
+        for population, tests in self._others:
             if population.selects(record, tests):
                 population.take(record, received)
 
 
 class _Together:
-    """Checks with one window of which nothing is left to test, and what they expect of every record."""
+    """Checks of which nothing is left to test, and what they expect of every record."""
 
     def __init__(self, populations: Sequence[Population]) -> None:
         self.count = 0
-        self._populations = populations
+        self.populations = populations
         for population in populations:
             population.counters.append(self)
-        self._everies = [
+        self.everies = [
             reducer
             for population in populations
             for reducer in population.reducers
             if isinstance(reducer, Every)
         ]
         self._expressions = [
-            each.expression for each in self._everies if isinstance(each.expression, jmes.Expression)
+            each.expression for each in self.everies if isinstance(each.expression, jmes.Expression)
         ]
-        self._run = jmes.every(self._expressions) if self._everies else None
-        self._missing = jmes.Missing(select=False)
 
     def settle(self) -> None:
         """Hand over what was counted, and count no more."""
-        for population in self._populations:
+        for population in self.populations:
             population.settle(self)
 
-    def take(self, record: JSON, received: Received, *, in_window: bool) -> None:
-        """Take a record that the checks are about, if it lies in their window."""
-        if not in_window:
-            # Each counts what lies outside.
-            inside = [population.selects(record, ()) for population in self._populations]
-            if not all(inside):
-                return
+
+class _OfRows(_Together):
+    """Such checks, on what was decoded; `left_open` tells which of them have to look at it more closely."""
+
+    def __init__(self, populations: Sequence[Population], shape: jmes.Shape) -> None:
+        super().__init__(populations)
+        self.left_open = jmes.left_open(self._expressions, shape)
+
+    def step(self, left: Iterable[int], record: JSON, received: Received) -> None:
+        """Take a record of which it is not certain that it holds."""
+        for number in left:
+            self.everies[number].step(record, received)
+
+
+class _OfRecords(_Together):
+    """Such checks, on whole records."""
+
+    def __init__(self, populations: Sequence[Population]) -> None:
+        super().__init__(populations)
+        self._run = jmes.every(self._expressions) if self.everies else None
+        self._missing = jmes.Missing(select=False)
+
+    def take(self, record: JSON, received: Received) -> None:
+        """Take a record."""
         self.count += 1
         if self._run is None:
             return
@@ -457,6 +543,6 @@ class _Together:
             others = jmes.each_by_itself(self._expressions, record)
         if others:
             for number, result in others:
-                self._everies[number].take(result, record, received)
+                self.everies[number].take(result, record, received)
         if self._missing.found:  # what is left open inside of a record says nothing here
             self._missing.found = []

@@ -117,11 +117,11 @@ class Population:
         if self.selects(record, self.tests):
             self.take(record, received)
 
-    def holds(self, span: tuple[str, str] | None) -> bool:
-        """Tell whether everything from one instant to another lies in the window, as far as that is quick to tell."""
+    def holds(self, span: tuple[str, str]) -> bool | None:
+        """Tell whether all from one instant to another lies in the window; None if part of it, or that is not quick."""
         if self.window is None:
             return True
-        return span is not None and isinstance(self._inside, InWindow) and self._inside.holds(span)
+        return self._inside.holds(span) if isinstance(self._inside, InWindow) else None
 
     def selects(self, record: JSON, tests: Iterable[Test]) -> bool:
         """

@@ -2,49 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import count
-from typing import Annotated, Any, Final, Required, TypedDict
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Final
 
 import msgspec
 
-from auditor.jmes import Need
+from auditor.jmes import Need, Shape
 from auditor.model.document import JSONSchema
 
 _NUMBER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float
 """Integers beyond 64 bits are floats to `parse_json`, and integers to msgspec."""
 
-_LEAVES: Final[Mapping[str, Any]] = {"string": str, "boolean": bool, "integer": _NUMBER, "number": _NUMBER}
+_LEAVES: Final[Mapping[str, tuple[Any, Shape]]] = {
+    "string": (str, Shape("text")),
+    "boolean": (bool, Shape("boolean")),
+    "integer": (_NUMBER, Shape("number")),
+    "number": (_NUMBER, Shape("number")),
+}
 
-_NAMES: Final = count()
+_NO_NAME: Final = re.compile(r'[\x00-\x1f"\\]')
+"""Characters in the name of a field that msgspec does not take."""
 
 
-class Untyped(Exception):  # noqa: N818  # no error: the way to say that a whole record has to be decoded
-    """A schema says too little about what is needed, so that whole records have to be decoded."""
+class Attributes(dict[str, str]):
+    """The attribute that stands for each field, by the field's name; so no name of a field gets into source text."""
+
+    def __missing__(self, name: str) -> str:
+        """Name one more."""
+        self[name] = f"f{len(self)}"
+        return self[name]
 
 
-def type_for(schema: JSONSchema, need: Need) -> Any:
+class Decoder:
     """
-    Return the type with which msgspec decodes what is needed of a value that is as its schema says.
+    Decodes what is needed of values that are as a schema says, of which `is_typed` has to hold.
 
-    Objects become `dict` with the needed keys alone, everything else what it is to `parse_json`; so an expression
-    gives on the value what it gives on the whole. Of a value that is not as the schema says, msgspec raises
-    `ValidationError`.
-
-    Raises:
-        Untyped: an object or a value of unknown type is needed as a whole.
+    Objects become structs with the needed fields alone, everything else what it is to `parse_json`: `shape` tells
+    what comes out, and an expression gives on `plain` of it what it gives on the whole.
     """
+
+    def __init__(self, schema: JSONSchema, need: Need, attributes: Attributes) -> None:
+        made, self.shape = _typed(schema, need, attributes)
+        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(made).decode
+        """Decode one value; raises one of `UNLIKE` where it is no JSON, or not as the schema says."""
+
+
+UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises on what is no JSON, or not of the type that is expected."""
+
+
+def plain(value: Any) -> Any:
+    """Return what was decoded as plain JSON."""
+    return msgspec.to_builtins(value)
+
+
+def is_typed(schema: JSONSchema, need: Need) -> bool:
+    """Tell whether a schema says enough about what is needed; not if that is a whole object, or may be anything."""
     kind = schema.get("type")
     if kind == "array":
-        return list[type_for(schema.get("items", {}), need)]  # type: ignore[misc]  # a type at run time
-    if isinstance(kind, str) and kind in _LEAVES:
-        return _LEAVES[kind]
-    if need.whole or not need.fields or kind != "object":
-        raise Untyped
-    properties, required = schema.get("properties", {}), set(schema.get("required", ()))
-    fields = {}
-    for name, below in need.fields.items():
-        inner = type_for(properties.get(name, {}), below)
-        fields[name] = Required[inner] if name in required else inner
-    # A name for each: msgspec knows types by their names.
-    return TypedDict(f"Needed{next(_NAMES)}", fields, total=False)  # type: ignore[operator]
+        return is_typed(schema.get("items", {}), need)
+    if kind != "object":
+        return isinstance(kind, str) and kind in _LEAVES
+    if need.whole or not need.fields or any(map(_NO_NAME.search, need.fields)):
+        return False
+    properties = schema.get("properties", {})
+    return all(is_typed(properties.get(name, {}), below) for name, below in need.fields.items())
+
+
+def _typed(schema: JSONSchema, need: Need, attributes: Attributes) -> tuple[Any, Shape]:
+    """Return the type that msgspec decodes a value to, and its shape."""
+    if schema["type"] == "array":
+        made, shape = _typed(schema["items"], need, attributes)
+        return list[made], Shape("list", element=shape)  # type: ignore[valid-type]  # a type at run time
+    if schema["type"] != "object":
+        return _LEAVES[schema["type"]]
+    required, fields, shapes = schema.get("required", ()), [], {}
+    for name, below in sorted(need.fields.items()):
+        made, shape = _typed(schema["properties"][name], below, attributes)
+        # No field can hold null, which would not be as the schema says.
+        default = {} if name in required else {"default": None}
+        fields.append((attributes[name], made, msgspec.field(name=name, **default)))
+        shapes[name] = (attributes[name], replace(shape, optional=name not in required))
+    # Nothing that it holds can hold it.
+    made = msgspec.defstruct("Needed", fields, kw_only=True, omit_defaults=True, gc=False)
+    return made, Shape("object", fields=shapes)

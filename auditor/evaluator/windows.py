@@ -22,9 +22,14 @@ class InWindow:
             window.end,
         ]
 
-    def holds(self, span: tuple[str, str]) -> bool:
-        """Tell whether all instants from one to another, as `span` gives them, lie in the window."""
-        return self._is_usual and self._start <= span[0] and span[1] < self._end
+    def holds(self, span: tuple[str, str]) -> bool | None:
+        """Tell whether the window holds all instants from one to another, as `span` gives them; None if just some."""
+        if not self._is_usual:
+            return None
+        first, last = span
+        if self._start <= first and last < self._end:
+            return True
+        return False if last < self._start or self._end <= first else None
 
     def __call__(self, record: Any) -> bool:
         """

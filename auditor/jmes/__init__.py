@@ -47,7 +47,14 @@ has the rules), and marks comparisons of instants, which text alone cannot tell 
 
 from __future__ import annotations
 
-from auditor.jmes.compilation import Expression, compile, each_by_itself, every  # noqa: A004  # as `re.compile`
+from auditor.jmes.certain import Shape, table
+from auditor.jmes.compilation import (
+    Expression,
+    compile,  # noqa: A004  # as `re.compile`
+    each_by_itself,
+    every,
+    left_open,
+)
 from auditor.jmes.functions import FUNCTIONS, Function, NullRule, Parameter
 from auditor.jmes.kinds import Kind
 from auditor.jmes.needs import Need, add_needs
@@ -99,6 +106,7 @@ __all__ = [
     "Reduced",
     "ReferenceExpression",
     "ReferenceStream",
+    "Shape",
     "State",
     "Stream",
     "Template",
@@ -114,12 +122,14 @@ __all__ = [
     "every",
     "fields_read",
     "is_itemwise",
+    "left_open",
     "list_of",
     "object_of",
     "parse",
     "render",
     "sample",
     "stream",
+    "table",
     "type_of",
     "walk",
 ]

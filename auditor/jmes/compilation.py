@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from auditor.jmes import certain
 from auditor.jmes.building import Builder
 from auditor.jmes.functions import FUNCTIONS
 from auditor.jmes.outcome import EvaluationError, Missing, Undecided, too_deep
@@ -107,6 +108,16 @@ def every(expressions: Sequence[Expression]) -> Callable[[JSON, Missing], list[t
     """
     semantics = Semantics(expressions[0].as_of, decides=True)
     return generate_every([each.node for each in expressions], semantics)
+
+
+def left_open(expressions: Sequence[Expression], shape: certain.Shape) -> Callable[[Any], list[int] | None]:
+    """
+    Return one function that tells which of several expressions are not certainly true of a value of a shape.
+
+    It gives their numbers, None if all are; what `decide` says of the others can be anything, true as well. It raises
+    nothing. Much of what `every` does for any value it has no need to.
+    """
+    return certain.left_open([each.node for each in expressions], shape)
 
 
 def each_by_itself(expressions: Sequence[Expression], value: JSON) -> list[tuple[int, Any]]:

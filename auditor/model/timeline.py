@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from auditor.model.instant import parse_instant
@@ -46,19 +47,45 @@ KNOWN: Final = _Known()
 """Instants of the usual form that need not be read again."""
 
 
-_TIMES: Final = re.compile(r"(?:\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z)*", re.ASCII)
+_DIGITS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
+_FORM: Final = b"0000-00-00T00:00:00.000Z"
+_TENS: Final = b"012345"
+"""Digits with which minutes and seconds begin."""
+
+_MINUTE, _SECOND, _HOUR_ENDS = 14, 17, 13
+"""Where minutes and seconds of the usual form begin, and where its hour ends."""
 
 
 def span(texts: Sequence[str]) -> tuple[str, str] | None:
-    """Return the first and the last of some instants, if all are of the usual form; None if any is not, or is none."""
-    if not texts or not _TIMES.fullmatch("".join(texts)):
-        return None
+    """
+    Return the first and the last of some instants, if all are of the usual form; None if any is not, or is none.
+
+    Raises:
+        TypeError: one is no text.
+    """
     try:
-        for day in {text[:10] for text in texts}:
-            parse_instant(day)
-    except ValueError:
+        joined = "".join(texts).encode()
+    except UnicodeEncodeError:
         return None
-    return (min(texts), max(texts)) if set(map(len, texts)) == {_LENGTH} else None
+    if not joined or joined.translate(_DIGITS) != _FORM * len(texts) or set(map(len, texts)) != {_LENGTH}:
+        return None
+    if joined[_MINUTE::_LENGTH].strip(_TENS) or joined[_SECOND::_LENGTH].strip(_TENS):
+        return None
+    first, last = min(texts), max(texts)
+    # What these two begin with, all others do.
+    hours = {first[:_HOUR_ENDS], last[:_HOUR_ENDS]}
+    if len(hours) > 1:
+        hours = {text[:_HOUR_ENDS] for text in texts}
+    return (first, last) if all(map(_is_hour, hours)) else None
+
+
+@lru_cache(maxsize=1024)
+def _is_hour(text: str) -> bool:
+    """Tell whether there is an hour that an instant of the usual form begins with."""
+    try:
+        return parse_instant(f"{text}:59:59.999Z") is not None  # some Pythons read 24:00:00
+    except ValueError:
+        return False
 
 
 def sortable(text: str) -> str:
