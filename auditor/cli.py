@@ -33,7 +33,6 @@ FORMATS: Final = (
 """The formats of reports, said here since the help must not wait for the reports; a test compares."""
 
 _EPILOG: Final = """\
-\b
 Exit codes: 0 all is well; 1 the job could not be done, or a check could not be decided; 2 it was done and
 found something; 3 only `fmt --check`; 130 interrupted. 1 beats 2, and one line says why.
 """

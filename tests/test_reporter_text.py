@@ -16,6 +16,7 @@ from auditor.model.source import Location
 from auditor.model.verdict import Report, Status
 from auditor.reporter import render, render_diagnostics
 from auditor.reporter.neutral import one_line, visible
+from auditor.reporter.page import Page
 from tests.reports import HOSTILE, SAMPLES, everywhere, failed, outcome, problems, report, verdict
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()) | st.sampled_from(HOSTILE))
@@ -124,6 +125,33 @@ def test_an_error_that_many_checks_share_is_explained_once():
     document = text(report(*verdicts))
     assert document.count("The host is down.") == 1
     assert document.count("as above [query.unreachable]") == 2
+
+
+def test_what_keeps_many_checks_from_being_decided_stands_at_the_end_too():
+    down = outcome(Status.ERROR, code="query.unreachable", reason="The host is down.", help="Try again.")
+    verdicts = [
+        verdict(
+            Status.ERROR, check=name, outcomes=(down,), reason=down.reason, code=down.code, help=down.help
+        )
+        for name in "abcde"
+    ]
+    assert text(report(*verdicts), width=200).splitlines()[-5:-1] == [
+        "",
+        "  ERROR  5 checks: The host is down. [query.unreachable]",
+        "         Help: Try again.",
+        "",
+    ]
+
+
+def test_a_text_beside_a_long_name_begins_below_it():
+    page = Page(60, color=False)
+    page.put("a text that needs more than what is left", head="prod/a-pack/a-check-with-a-long-name  ")
+    page.put("short", head="prod/a-pack/a-check-with-a-long-name  ")
+    assert str(page).splitlines() == [
+        "prod/a-pack/a-check-with-a-long-name",
+        "    a text that needs more than what is left",
+        "prod/a-pack/a-check-with-a-long-name  short",
+    ]
 
 
 def test_a_reason_to_skip_is_told_once_and_never_left_out():

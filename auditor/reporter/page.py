@@ -34,7 +34,8 @@ class Page:
     def put(self, text: str, style: str = "", *, head: str = "", head_style: str = "") -> None:
         """Write a text, wrapped, behind a head of one line; all its lines begin where the head ends."""
         indent = cell_len(head)
-        if indent > self.width - LEAST_ROOM:  # a name can be longer than the terminal is wide
+        crowded = 2 * indent > self.width and cell_len(text) > self.width - indent
+        if crowded or indent > self.width - LEAST_ROOM:  # a name can be longer than the terminal is wide
             self.put(head.strip(), head_style)
             self.put(text, style, head=" " * 4)
             return

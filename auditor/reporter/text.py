@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -19,6 +20,11 @@ from auditor.reporter.page import Page, head, tail
 
 VIOLATIONS: Final = 5
 """Exceptions listed of each expectation; the other formats hold more."""
+
+_SHARED: Final = 3
+"""Reasons of many errors that are told once more at the end."""
+_MANY: Final = 5
+"""Errors between which a reason that was told with the first is out of sight."""
 
 _VALUE_CHARACTERS: Final = 200
 
@@ -71,6 +77,7 @@ def render(report: Report, *, width: int, color: bool, **_options: object) -> st
     if left_out := wording.left_out(report):
         page.blank()
         page.put(left_out, head="  SKIP   ", head_style=_STATUS_STYLES[Status.SKIP])
+    _put_shared(page, report)
     if report.problems:
         page.section("Problems")
         page.blank()
@@ -100,6 +107,18 @@ def _put_queries(page: Page, report: Report) -> None:
             fact for fact in rest if fact not in warned and not (complete and fact[0] == "correlation")
         )
         warned |= {fact for fact in rest if fact[0] == "warning"}
+
+
+def _put_shared(page: Page, report: Report) -> None:
+    """Write again what keeps many checks from being decided: where it was told first may be far above."""
+    errors = [verdict for verdict in report.verdicts if verdict.status is Status.ERROR]
+    shared = Counter((verdict.reason, verdict.code, verdict.help) for verdict in errors)
+    for (reason, code, help), count in shared.most_common(_SHARED):
+        if count >= _MANY:
+            page.blank()
+            told = f"{wording.quantity(count, 'check')}: {one_line(reason)} [{code}]"
+            page.put(told, head="  ERROR  ", head_style=_STATUS_STYLES[Status.ERROR])
+            page.put(help, head=f"{'':9}Help: ")
 
 
 def _put_verdict(page: Page, report: Report, verdict: Verdict, reasons: set[tuple[str, str]]) -> None:
