@@ -116,7 +116,7 @@ def _put_shared(page: Page, report: Report) -> None:
     for (reason, code, help), count in shared.most_common(_SHARED):
         if count >= _MANY:
             page.blank()
-            told = f"{wording.quantity(count, 'check')}: {one_line(reason)} [{code}]"
+            told = f"{quantity(count, 'check')}: {one_line(reason)} [{code}]"
             page.put(told, head="  ERROR  ", head_style=_STATUS_STYLES[Status.ERROR])
             page.put(help, head=f"{'':9}Help: ")
 
