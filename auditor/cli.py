@@ -609,8 +609,7 @@ _gate = _shared(
     click.option(
         "--fail-on",
         type=click.Choice(["info", "low", "medium", "high", "critical"]),
-        default="low",
-        show_default=True,
+        show_default="low",
         help="Least severity of a failed check that gives exit code 2.",
     ),
     click.option(

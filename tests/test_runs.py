@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auditor import runs
+from auditor.evaluator import Audit
 from auditor.fetcher.session import Session
 from auditor.runs import RunFolder
 from auditor.simulator import refusal
@@ -196,6 +197,83 @@ def test_a_run_that_was_stopped_asks_only_for_what_is_missing(auditor: Run, tmp_
     again = auditor("resume")
     assert again.code == 1
     assert "could go on" in again.err + again.out
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize("evidence", ["violations", "digest"])
+def test_a_run_that_was_killed_goes_on_with_its_pages_though_none_are_to_stay(
+    evidence: str, auditor: Run, tmp_path, monkeypatch
+):
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with tenant(monkeypatch, "small-pages=20") as running:
+        with monkeypatch.context() as patch:
+            patch.setattr("auditor.app.run.finish", killed)
+            auditor(*words("--evidence", evidence, "--max-requests", "6"))
+        assert list(folder(tmp_path).glob("pages/*/*"))
+        gone_on = auditor("resume", "--rate", "activities=0", "--json")
+        sent = [str(request.query) for request in running.requests if "as/token" not in request.path]
+    assert gone_on.code == 2
+    assert len(sent) == len(set(sent)) > 6
+    assert "run.asks-again" not in gone_on.out
+    assert not list(folder(tmp_path).glob("pages/*"))
+    assert auditor("verify").code == 0
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_run_that_ended_with_digests_alone_says_that_it_asks_again_before_it_does(
+    auditor: Run, monkeypatch
+):
+    with tenant(monkeypatch, "small-pages=20"):
+        auditor(*words("--evidence", "digest", "--max-requests", "6"))
+        gone_on = auditor("resume", "--rate", "activities=0", "--json")
+    assert gone_on.code == 2
+    said, first_end = (gone_on.err.index(text) for text in ("digests were kept", "complete ("))
+    assert said < first_end
+    assert "run.asks-again" in gone_on.out
+
+
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize(
+    ("begun", "later", "code"),
+    [
+        ([], [], 2),
+        (["--soft-fail"], [], 0),
+        (["--fail-on", "critical"], [], 0),
+        (["--fail-on", "critical"], ["--fail-on", "low"], 2),
+    ],
+    ids=lambda how: " ".join(how) or "as it is" if isinstance(how, list) else None,
+)
+def test_a_run_counts_as_what_it_was_begun_to_when_it_goes_on_or_is_judged_again(
+    begun: list[str], later: list[str], code: int, auditor: Run, monkeypatch
+):
+    with tenant(monkeypatch, "small-pages=20"):
+        auditor(*words("--max-requests", "6", *begun))
+        assert auditor("resume", "--rate", "activities=0", *later).code == code
+    assert auditor("replay", *later).code == code
+
+
+@pytest.mark.usefixtures("policy")
+def test_a_run_is_judged_again_with_its_baseline_and_its_engine(auditor: Run, tmp_path, monkeypatch):
+    engines = []
+
+    class Recording(Audit):
+        def __init__(self, *of: Any, **how: Any) -> None:
+            engines.append(how["engine"])
+            super().__init__(*of, **how)
+
+    with tenant(monkeypatch):
+        first = auditor(*words("--json"))
+        assert auditor(*words("--baseline", "latest", "--engine", "reference")).code == 0
+    monkeypatch.setattr("auditor.app.replaying.Audit", Recording)
+    again = auditor("replay", "--json")
+    assert (again.code, "replay.differs" in again.out, engines) == (0, False, ["reference"])
+    shutil.rmtree(tmp_path / ".auditor" / "runs" / json.loads(first.out)["run_id"])
+    without = auditor("replay", "--json")
+    assert (without.code, "run.unreadable" in without.out) == (2, True), (
+        "all counts as new, and it is said why"
+    )
 
 
 @pytest.mark.usefixtures("policy")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ from auditor import __version__, planner, runs
 from auditor.app.documents import data_folder
 from auditor.app.jobs import Job, Planned, Simulation
 from auditor.app.saved import SavedPlan, read_plan
-from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
+from auditor.model.diagnostic import Checked, Diagnostic, Level, did_you_mean
 from auditor.model.evidence import due_probes
 from auditor.model.instant import parse_instant
 from auditor.model.plan import Plan
@@ -25,7 +26,10 @@ from auditor.model.query import CompiledCheck, plain_kinds
 from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON, Value
 from auditor.model.verdict import Report
-from auditor.runs import ATTESTATIONS, Difference, GivenFile, RunFolder, RunRecord
+from auditor.model.wording import quantity
+from auditor.runs import ATTESTATIONS, Archive, Difference, GivenFile, RunFolder, RunRecord
+
+_log = logging.getLogger(__name__)
 
 LATEST: Final = "latest"
 """What the latest run is called."""
@@ -60,16 +64,8 @@ class Resumed:
     world_at: datetime
 
     def job(self, job: Job) -> Job:
-        """Return a job that judges as the run was begun to; what lets less pass may be asked for beside it."""
-        inputs: Any = self.folder.record.inputs
-        return replace(
-            job,
-            simulation=self.simulation,
-            engine=inputs.get("engine", "compiled"),
-            baseline=job.baseline or inputs.get("baseline"),
-            waivers=job.waivers and inputs.get("waivers", True),
-            strict_waivers=job.strict_waivers or inputs.get("strict_waivers", False),
-        )
+        """Return a job that judges as the run was begun to."""
+        return replace(as_begun(job, self.folder), simulation=self.simulation)
 
     @property
     def port(self) -> int:
@@ -77,6 +73,24 @@ class Resumed:
         if self.simulation is None:
             return 0
         return urlsplit(self.saved.document["environments"][0]["api_url"]).port or 0
+
+
+def as_begun(job: Job, folder: RunFolder) -> Job:
+    """
+    Return a job that judges as a run was begun to, when that goes on or is judged again.
+
+    What lets less pass may be asked for beside it, and so may another gate or baseline.
+    """
+    inputs: Any = folder.record.inputs
+    return replace(
+        job,
+        engine=inputs.get("engine", "compiled"),
+        fail_on=job.fail_on or inputs.get("fail_on"),
+        soft_fail=job.soft_fail or inputs.get("soft_fail", False),
+        baseline=job.baseline or inputs.get("baseline"),
+        waivers=job.waivers and inputs.get("waivers", True),
+        strict_waivers=job.strict_waivers or inputs.get("strict_waivers", False),
+    )
 
 
 def runs_folder(job: Job) -> Path:
@@ -114,6 +128,8 @@ def begin(job: Job, planned: Planned, run_id: str, started: datetime) -> Checked
             "records": list(job.records),
             "simulation": asdict(job.simulation) if job.simulation and not job.records else None,
             "engine": job.engine,
+            "fail_on": job.fail_on,
+            "soft_fail": job.soft_fail,
             "baseline": _known_as(job, job.baseline),
             "waivers": job.waivers,
             "strict_waivers": job.strict_waivers,
@@ -255,6 +271,7 @@ def finish(folder: RunFolder, report: Report, given: Iterable[GivenFile] = ()) -
     """
     folder.dump(GIVEN, tuple[GivenFile, ...], tuple(given))
     folder.dump(REPORT, Report, report)
+    folder.archive().drop_bodies()
     return folder.seal()
 
 
@@ -279,6 +296,23 @@ def changed(folder: RunFolder, differences: Sequence[Difference]) -> Diagnostic:
         help=f"See all of it: auditor verify {run}",
         subject=run,
     )
+
+
+def asked_again(folder: RunFolder, archive: Archive) -> tuple[Diagnostic, ...]:
+    """Return what is to be said before a run goes on of which only digests are left; it is logged, too."""
+    if not archive.gone:
+        return ()
+    remark = Diagnostic(
+        code="run.asks-again",
+        summary="Everything is asked for again",
+        detail=f"The run {folder.record.run_id} was made with --evidence {folder.record.evidence}: when it ended, of "
+        f"{quantity(archive.gone, 'answer')} only the digests were kept. They are asked for again, and may differ.",
+        help="To be able to go on after an end, make runs with --evidence full.",
+        subject=folder.record.run_id,
+        level=Level.WARNING,
+    )
+    _log.warning("%s", remark.detail)
+    return (remark,)
 
 
 def unreadable(folder: RunFolder, error: Exception) -> Diagnostic:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from auditor.app.jobs import Job
 from auditor.model.diagnostic import Diagnostic, Level
@@ -12,6 +13,9 @@ from auditor.model.policy import SEVERITIES, Severity
 from auditor.model.verdict import Status, Verdict
 from auditor.model.waiver import WaiverUse
 from auditor.model.wording import quantity
+
+DEFAULT: Final[Severity] = "low"
+"""The least severity of a failure that counts where nobody says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +27,7 @@ class Gate:
     count too. With `soft_fail`, what was found stops nothing. What could not be done or decided always does.
     """
 
-    fail_on: Severity = "low"
+    fail_on: Severity = DEFAULT
     strict_waivers: bool = False
     soft_fail: bool = False
 
@@ -79,4 +83,4 @@ class Gate:
 
 def gate_of(job: Job) -> Gate:
     """Return the gate that a job asks for."""
-    return Gate(fail_on=job.fail_on, strict_waivers=job.strict_waivers, soft_fail=job.soft_fail)
+    return Gate(fail_on=job.fail_on or DEFAULT, strict_waivers=job.strict_waivers, soft_fail=job.soft_fail)

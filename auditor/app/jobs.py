@@ -84,7 +84,7 @@ class Job:
     """With `tags` and `controls`, which checks it is about: see `auditor.app.selection`."""
     tags: Sequence[str] = ()
     controls: Sequence[str] = ()
-    fail_on: Severity = "low"
+    fail_on: Severity | None = None
     soft_fail: bool = False
     waivers: bool = True
     """Whether waivers are applied."""

@@ -15,7 +15,17 @@ from typing import TypeVar
 
 from auditor import __version__, config, fetcher, runs
 from auditor.app.documents import targets, write_reports
-from auditor.app.evidence import GIVEN, PLAN, PROGRAM, REPORT, Judged, changed, find_run, unreadable
+from auditor.app.evidence import (
+    GIVEN,
+    PLAN,
+    PROGRAM,
+    REPORT,
+    Judged,
+    as_begun,
+    changed,
+    find_run,
+    unreadable,
+)
 from auditor.app.explaining import fields_of_check
 from auditor.app.frameworks import framework_of, with_views
 from auditor.app.gate import gate_of
@@ -97,7 +107,7 @@ def opened_run(job: Job, run: str) -> Checked[Replay]:
     folder = opened.value
     try:
         replaying = Replay(
-            job=job,
+            job=as_begun(job, folder),
             folder=folder,
             judged=judged_by(folder),
             recorded=folder.load(REPORT, Report),
@@ -239,12 +249,14 @@ class Replay:
         )
         plan = replace(self.judged.plan, queries=tuple(query for query in queries if query.uses))
         day = self.recorded.waivers_as_of if self.job.waivers else None
-        audit = Audit(program, plan, catalogue, day=day)
+        known = self._known()
+        audit = Audit(program, plan, catalogue, day=day, known=known.value or {}, engine=self.job.engine)
         asyncio.run(self._read(plan, audit))
         found = {verdict.name: verdict for verdict in audit.finish(self._ends.values())}
         verdicts = tuple(self._verdict(before, found) for before in self.recorded.verdicts)
         problems = (
             *self.recorded.problems,
+            *known.diagnostics,
             *self._deviations(verdicts),
             *self._policies_changed(),
         )
@@ -264,6 +276,16 @@ class Replay:
             waivers_as_of=day,
         )
         return with_views(again, map(framework_of, self.recorded.frameworks))
+
+    def _known(self) -> Checked[Mapping[str, frozenset[str]]]:
+        """Return what the run's baseline had found; where that is gone, it is a remark, and everything is new."""
+        if self.job.baseline is None:
+            return Checked({})
+        from auditor.app.comparing import known
+
+        found = known(self.job, self.job.baseline)
+        remarks = tuple(problem.with_(level=Level.WARNING) for problem in found.diagnostics)
+        return Checked(found.value, remarks)
 
     def received(self) -> Received:
         """Return the records of all queries, those of several queries once."""

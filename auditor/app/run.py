@@ -16,7 +16,17 @@ from auditor import __version__, config, fetcher, scim
 from auditor.app.attesting import sign, sign_key
 from auditor.app.clock import new_run_id, wall_clock
 from auditor.app.documents import targets, write_reports
-from auditor.app.evidence import Digests, Resumed, begin, find_run, finish, locked, not_writable, resumed
+from auditor.app.evidence import (
+    Digests,
+    Resumed,
+    asked_again,
+    begin,
+    find_run,
+    finish,
+    locked,
+    not_writable,
+    resumed,
+)
 from auditor.app.frameworks import with_views
 from auditor.app.gate import gate_of
 from auditor.app.jobs import Job, Planned, bad_option, instant_of, plan
@@ -273,7 +283,7 @@ class _Run:
         except OSError as error:
             return Checked(None, (not_writable(self.job, error),))
         self.folder, self.digests = begun.value, Digests.of(self.job)
-        return Checked(archive)
+        return Checked(archive, asked_again(begun.value, archive))
 
     def _judged(self, settings: fetcher.Settings, on_event: Callable[[Event], None]) -> tuple[Verdict, ...]:
         assert self.planned is not None  # noqa: S101  # its only caller has looked

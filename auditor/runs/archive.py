@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import shutil
 import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -119,7 +120,8 @@ class Archive:
     The answers of one run.
 
     Without a folder nothing is kept, and answers are only numbered. `keeps_bodies` is false where digests are
-    enough. `sealed` means that nothing can be added: what was not answered then can not be asked now.
+    enough in the end: bodies are there until the run has ended, so that one that was killed can go on. `sealed`
+    means that nothing can be added: what was not answered then can not be asked now.
     """
 
     folder: Path | None = None
@@ -195,6 +197,26 @@ class Archive:
         """The answers that have not been given back yet."""
         return (answer for each in self._answers.values() for answer in each)
 
+    @property
+    def gone(self) -> int:
+        """How many of these have to be asked for again: when the run ended, only their digests were kept."""
+        return sum(map(self._is_gone, self.answers))
+
+    def _is_gone(self, answer: Answer) -> bool:
+        path = self._path(answer.query, answer.number)
+        return not answer.kept and (path is None or not path.exists())
+
+    def drop_bodies(self) -> None:
+        """
+        Take away the bodies that are not to stay.
+
+        Raises:
+            OSError: they can not be taken away.
+        """
+        if self.folder is not None and not self.keeps_bodies:
+            for path in (self.folder / PAGES).iterdir():
+                shutil.rmtree(path)
+
     def answer(self, query: str, method: str, url: str, content: bytes | None) -> tuple[Answer, bytes] | None:
         """
         Return the answer that was kept for a request, with its body; each is given back once, in order.
@@ -222,7 +244,7 @@ class Archive:
             ValueError: it is not the one that was received.
         """
         path = self._path(answer.query, answer.number)
-        if path is None or not answer.kept:
+        if path is None or self._is_gone(answer):
             raise ValueError("only its digest was kept")
         body = decompressed(path.read_bytes(), MAX_PAGE_BYTES)
         if hashlib.sha256(body).hexdigest() != answer.sha256:
@@ -275,13 +297,13 @@ class Archive:
 
     def put(self, answer: Answer, body: bytes) -> None:
         """
-        Put an answer on disk, its body first, as far as bodies are kept.
+        Put an answer on disk, its body first.
 
         Raises:
             OSError: it can not be written; nothing of it is left.
         """
         path = self._path(answer.query, answer.number)
-        if answer.kept and path is not None:
+        if path is not None:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             write_whole(path, compressed(body), mode=PRIVATE)
         self.note(answer)
