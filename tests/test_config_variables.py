@@ -429,6 +429,11 @@ def test_lines_are_shown_where_no_variable_is_sensitive(tmp_path):
     assert found.location.snippet == "x: many"
 
 
+def test_what_is_wrong_with_a_default_is_mended_there(tmp_path):
+    found = only(Scene(declaration="type: integer, default: '3'").load(tmp_path), "variable.wrong-type")
+    assert found.help == "Write a value such as 100."
+
+
 def test_the_help_of_a_hidden_line_does_not_show_it_either(tmp_path):
     files = {
         "policies/a.yaml": policy(variables="{title: {type: string, sensitive: true}}"),

@@ -77,7 +77,7 @@ def _not_probed(query: PlannedQuery, end: QueryEnd) -> Diagnostic:
     return Diagnostic(
         code="plan.not-probed",
         summary="Not probed",
-        detail=f"{query.id}: {end.failure.reason}",
+        detail=end.failure.reason,
         help=end.failure.help,
         level=Level.WARNING,
         subject=query.id,

@@ -186,7 +186,9 @@ def _value(variable: Variable, given: Given) -> Value | Diagnostic:
             code="variable.wrong-type",
             summary="Wrong type",
             detail=f'"{given.name}" must be of the type {variable.type}{shown}.',
-            help=_how_to_give(given.name, variable),
+            help=f"Write a value such as {_example(variable)}."
+            if given.address
+            else _how_to_give(given.name, variable),
             address=given.address,
             subject="" if given.address else given.origin,
         )
@@ -287,10 +289,13 @@ _EXAMPLES: Final = {
 }
 
 
+def _example(variable: Variable) -> str:
+    return _EXAMPLES.get(variable.type, "[…]" if variable.type.startswith("list") else "{…}")
+
+
 def _how_to_give(name: str, variable: Variable) -> str:
-    example = _EXAMPLES.get(variable.type, "[…]" if variable.type.startswith("list") else "{…}")
     return (
-        f"Give it as --var '{name}={example}', as {name} in {VARIABLES_FILE}, "
+        f"Give it as --var '{name}={_example(variable)}', as {name} in {VARIABLES_FILE}, "
         f"or as the environment variable {ENVIRONMENT_PREFIX}{name}."
     )
 
