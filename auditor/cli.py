@@ -666,6 +666,12 @@ _reporting = _shared(
 )
 @_ending
 @click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Judge large files of --records in at most N processes (default: one for each core).",
+)
+@click.option(
     "--engine",
     type=click.Choice(["compiled", "reference"]),
     default="compiled",

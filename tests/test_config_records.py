@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from auditor.config import Streamed, read_records, records, shipped_kinds, stream_records
 from auditor.model.diagnostic import Checked, Diagnostic
-from auditor.model.instant import parse_instant
 from auditor.model.value import JSON
 
 KINDS = shipped_kinds()
@@ -302,23 +301,64 @@ def test_a_file_that_is_not_held_gives_the_records_that_one_in_memory_does(lines
         path = Path(folder, "events.ndjson")
         path.write_bytes(end.join(lines) + (end if last else b""))
         held, found = read_records([f"activities={path}"], KINDS), streamed(path)
-        assert [each.detail for each in found.diagnostics] == [each.detail for each in held.diagnostics]
+        try:
+            told = found.diagnostics
+            read = tuple(found.value["activities"]) if found.value else None
+        except records.UNREADABLE as error:
+            told, read = (records.unreadable(str(path), error),), None
+        assert [each.detail for each in told] == [each.detail for each in held.diagnostics]
         if held.value is not None:
             assert found.value is not None
-            assert tuple(found.value["activities"]) == held.value["activities"]
-            assert tuple(found.value["activities"]) == held.value["activities"]  # as often as is wanted
+            assert read == held.value["activities"]
+            assert tuple(found.value["activities"]) == read  # as often as is wanted
 
 
-def test_a_file_that_is_not_held_tells_its_newest_instant(tmp_path):
-    instants = ["2026-11-21T09:00:01.5Z", "2026-11-21T11:30:00+02:00", "2026-11-21T09:00:02Z", "tomorrow", 5]
+@pytest.mark.parametrize(
+    "compress", [bytes, gzip.compress, zstd, zstd_stream], ids=["", "gzip", "zstd", "stream"]
+)
+def test_a_compressed_file_that_is_not_held_is_decompressed_as_it_is_read(compress, tmp_path):
     path = tmp_path / "events.ndjson"
-    path.write_bytes(lines([{"id": "x", "recordedAt": instant} for instant in instants]))
+    path.write_bytes(compress(b"\xef\xbb\xbf" + lines(EVENTS)))
     checked = streamed(path)
     assert checked.value is not None
     found = checked.value["activities"]
     assert isinstance(found, Streamed)
-    assert list(found.newest()) == [parse_instant("2026-11-21T09:30:00Z")]
-    assert [len(part) for part in found.parts] == [5]
+    assert tuple(found) == tuple(EVENTS)
+    (whole,) = found.parts
+    assert [(place, block) for place, block in whole.blocks()] == [(3, lines(EVENTS))]
+    assert [whole.number(place) for place in (3, 3 + len(lines(EVENTS[:1])), 3 + len(lines(EVENTS[:2])))] == [
+        1,
+        2,
+        3,
+    ]
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstd, zstd_stream])
+def test_a_compressed_file_that_was_cut_off_is_no_file(compress, tmp_path):
+    path = tmp_path / "events.ndjson"
+    found = [{**EVENTS[0], "id": os.urandom(1_000).hex()} for _ in range(1_000)]
+    path.write_bytes(compress(lines(found))[:-5])
+    checked = streamed(path)
+    assert checked.value is not None
+    with pytest.raises(records.UNREADABLE, match=r"too early|end-of-stream"):
+        tuple(checked.value["activities"])
+
+
+@given(
+    st.lists(st.sampled_from([b"{}", b"", b" ", b'{"a": 1}', b"x" * 50]), max_size=12),
+    st.integers(1, 6),
+    st.booleans(),
+)
+def test_the_parts_of_a_file_are_its_lines_each_in_one_of_them(some, most, last):
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "events.ndjson")
+        path.write_bytes(b"\n".join(some) + b"\n" * last)
+        whole = records.Lines(path, KINDS["activities"])
+        parts = whole.cut(most)
+        assert len(parts) <= most
+        blocks = [block for part in parts for _, block in part.blocks()]
+        assert b"".join(blocks) == path.read_bytes()
+        assert all(block.endswith(b"\n") for block in blocks[:-1])
 
 
 def test_pages_beside_a_file_that_is_not_held_are_counted_together(tmp_path):

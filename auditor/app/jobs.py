@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from auditor import __version__, config
 from auditor.app.clock import wall_clock
@@ -17,6 +17,7 @@ from auditor.model.secret import Concealed
 from auditor.model.value import JSON, parse_json
 
 if TYPE_CHECKING:
+    from auditor.app.lines import Given
     from auditor.model.environment import Environment
     from auditor.model.plan import Count, Inputs, Plan
     from auditor.model.policy import Severity
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from auditor.model.verdict import Privacy
     from auditor.reporter import JUnitFlavor
     from auditor.runs import Evidence
-
-    Given: TypeAlias = Mapping[str, tuple[JSON, ...] | config.Streamed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +75,8 @@ class Job:
     """What is kept of the run."""
     engine: Engine = "compiled"
     """What evaluates expressions."""
+    processes: int | None = None
+    """How many processes may judge given files side by side; None for one on each core."""
     reports: Sequence[str] = ()
     privacy: Privacy | None = None
     """How personal fields appear in every report; None where each format decides."""
@@ -214,8 +215,11 @@ def plan(
     selection = Selection(checks=job.checks, tags=job.tags, controls=job.controls, frameworks=job.frameworks)
     selected = selection.apply(prepared.value.program)
     problems = [*prepared.diagnostics, *selected.diagnostics]
-    given = config.stream_records(list(job.records), project.catalogue) if job.records else None
-    if given is not None:
+    given: Checked[Given] | None = None
+    if job.records:
+        from auditor.app.lines import read
+
+        given = read(job.records, project.catalogue, job.processes)
         problems += given.diagnostics
     as_of = _as_of(job, given.value if given else None, project.catalogue, now or wall_clock())
     problems += as_of.diagnostics
@@ -345,8 +349,9 @@ def instants(given: Given, catalogue: Catalogue) -> Iterator[datetime]:
     for name, records in given.items():
         kind = catalogue[name]
         path = kind.buckets.end if kind.buckets else kind.instant
-        if isinstance(records, config.Streamed):
-            yield from records.newest()
+        if not isinstance(records, tuple):
+            if records.last is not None:
+                yield records.last
             continue
         for record in records:
             with suppress(ValueError):  # the reader of the records says what is wrong with them

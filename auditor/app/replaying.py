@@ -10,10 +10,12 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from auditor import __version__, config, fetcher, runs
+from auditor.app import lines
 from auditor.app.documents import targets, write_reports
 from auditor.app.evidence import (
     GIVEN,
@@ -250,8 +252,11 @@ class Replay:
         plan = replace(self.judged.plan, queries=tuple(query for query in queries if query.uses))
         day = self.recorded.waivers_as_of if self.job.waivers else None
         known = self._known()
-        audit = Audit(program, plan, catalogue, day=day, known=known.value or {}, engine=self.job.engine)
-        asyncio.run(self._read(plan, audit))
+        alike = partial(
+            Audit, program, plan, catalogue, day=day, known=known.value or {}, engine=self.job.engine
+        )
+        audit = alike()
+        asyncio.run(self._read(plan, audit, alike))
         found = {verdict.name: verdict for verdict in audit.finish(self._ends.values())}
         verdicts = tuple(self._verdict(before, found) for before in self.recorded.verdicts)
         problems = (
@@ -313,9 +318,10 @@ class Replay:
             },
         )
 
-    async def _read(self, plan: Plan, audit: Audit) -> None:
+    async def _read(self, plan: Plan, audit: Audit, alike: Callable[..., Audit]) -> None:
         recorded = {asked.query.id: asked.end for asked in self.recorded.asked if asked.end is not None}
-        async with aclosing(self.events(plan)) as events:
+        received = await self._judged(plan, audit, alike) if self.given else self.events(plan)
+        async with aclosing(received) as events:
             async for event in events:
                 if isinstance(event, Page):
                     audit.add(event)
@@ -324,11 +330,22 @@ class Replay:
         for query, end in recorded.items():
             self._ends.setdefault(query, end)
 
+    async def _judged(
+        self, plan: Plan, audit: Audit, alike: Callable[..., Audit]
+    ) -> AsyncGenerator[Page | QueryEnd]:
+        """Judge the files that are not held, and return what is left to judge."""
+        catalogue, processes = self.judged.catalogue, self.job.processes
+        given = lines.read(self._options, catalogue, processes).value or {}
+        judged = await lines.judge(
+            given, plan, catalogue, audit, alike=alike, folder=None, processes=processes
+        )
+        return fetcher.given(plan, catalogue, judged)
+
     def events(self, plan: Plan) -> AsyncGenerator[Page | QueryEnd]:
         """Return what the run received for a plan that is its own, or less."""
         catalogue = self.judged.catalogue
         if self.given:
-            read = config.read_records([f"{given.kind}={given.file}" for given in self.given], catalogue)
+            read = config.read_records(self._options, catalogue)
             return fetcher.given(plan, catalogue, read.value or {})
         environments = {
             planned.name: Environment(name=planned.name, id=planned.id, api_url=planned.api_url)
@@ -340,6 +357,11 @@ class Replay:
             archive=self.folder.archive(sealed=True),
         )
         return fetcher.fetch(plan, catalogue, environments, settings)
+
+    @property
+    def _options(self) -> list[str]:
+        """The records that were given, as on a command line."""
+        return [f"{given.kind}={given.file}" for given in self.given]
 
     def _verdict(self, before: Verdict, found: Mapping[str, Verdict]) -> Verdict:
         """Return the verdict of a check as it was found now, with what only the run could know."""

@@ -9,10 +9,12 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from auditor import __version__, config, fetcher, scim
+from auditor.app import lines
 from auditor.app.attesting import sign, sign_key
 from auditor.app.clock import new_run_id, wall_clock
 from auditor.app.documents import targets, write_reports
@@ -291,17 +293,18 @@ class _Run:
         # By the clock, whatever --as-of says: no window makes a waiver hold that has expired.
         self.day = settings.clock().date() if self.job.waivers else None
         with self.folder.violations() as on_violation:
-            audit = Audit(
+            alike = partial(
+                Audit,
                 self.planned.program,
                 self.planned.plan,
                 self.planned.project.catalogue,
                 day=self.day,
-                on_violation=on_violation,
                 known=self.known,
                 engine=self.job.engine,
             )
+            audit = alike(on_violation=on_violation)
             try:
-                asyncio.run(self._read(audit, settings, on_event))
+                asyncio.run(self._read(audit, alike, settings, on_event))
             except (KeyboardInterrupt, asyncio.CancelledError):
                 self.interrupted = True
             finally:
@@ -335,11 +338,24 @@ class _Run:
     async def _read(
         self,
         audit: Audit,
+        alike: Callable[..., Audit],
         settings: fetcher.Settings,
         on_event: Callable[[Event], None],
     ) -> None:
+        assert self.planned is not None  # noqa: S101  # set by the only caller's caller
         self.reading = asyncio.current_task()
-        async with aclosing(self._events(settings)) as events:
+        given = self.planned.given
+        if given is not None:
+            given = await lines.judge(
+                given,
+                self.planned.plan,
+                self.planned.project.catalogue,
+                audit,
+                alike=alike,
+                folder=self.folder,
+                processes=self.job.processes,
+            )
+        async with aclosing(self._events(settings, given)) as events:
             async for event in events:
                 if isinstance(event, Page):
                     audit.add(event)
@@ -347,11 +363,13 @@ class _Run:
                     self.ends[event.query] = event
                 on_event(event)
 
-    def _events(self, settings: fetcher.Settings) -> AsyncGenerator[Page | QueryEnd]:
+    def _events(
+        self, settings: fetcher.Settings, given: lines.Given | None
+    ) -> AsyncGenerator[Page | QueryEnd]:
         assert self.planned is not None  # noqa: S101  # set by the only caller's caller
         project, made = self.planned.project, self.planned.plan
-        if self.planned.given is not None:
-            return fetcher.given(made, project.catalogue, self.planned.given)
+        if given is not None:
+            return fetcher.given(made, project.catalogue, given)
         environments = {environment.name: environment for environment in project.environments}
         return fetcher.fetch(made, project.catalogue, environments, settings)
 

@@ -20,12 +20,20 @@ if TYPE_CHECKING:
     from auditor.config.memory import Validated, recall, remember
     from auditor.config.policy_tests import load_tests
     from auditor.config.project import load, load_frameworks, load_readable, located
-    from auditor.config.records import Lines, Streamed, read_records, stream_records
+    from auditor.config.records import (
+        UNREADABLE,
+        Lines,
+        Streamed,
+        read_records,
+        stream_records,
+        unreadable,
+    )
     from auditor.config.request import PROJECT_FILE, WAIVERS_FILE, Request
     from auditor.config.waivers import waivers_of
 
 __all__ = [
     "PROJECT_FILE",
+    "UNREADABLE",
     "WAIVERS_FILE",
     "Lines",
     "Request",
@@ -46,6 +54,7 @@ __all__ = [
     "shipped_frameworks",
     "shipped_kinds",
     "stream_records",
+    "unreadable",
     "waivers_of",
     "with_waiver",
 ]
@@ -62,7 +71,7 @@ __getattr__ = lazily(
         "memory": "Validated recall remember",
         "policy_tests": "load_tests",
         "project": "load load_frameworks load_readable located",
-        "records": "Lines Streamed read_records stream_records",
+        "records": "UNREADABLE Lines Streamed read_records stream_records unreadable",
         "request": "PROJECT_FILE WAIVERS_FILE Request",
         "waivers": "waivers_of",
     },

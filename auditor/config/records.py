@@ -6,23 +6,20 @@ A large file of plain NDJSON is read line by line, as often as its records are a
 
 from __future__ import annotations
 
-import gzip
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
-from io import BytesIO
-from itertools import chain
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from gzip import GzipFile
+from io import SEEK_END, BufferedReader, BytesIO, RawIOBase
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Final, TypedDict
+from typing import Any, Final, cast
 
-import msgspec
 import zstandard
 
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
-from auditor.model.instant import parse_instant
 from auditor.model.resource import Catalogue, ResourceKind, value_at, without
 from auditor.model.value import JSON, parse_json
 
@@ -46,74 +43,80 @@ _BLOCK: Final = 64 * 1024
 _HEAD: Final = 1024**2
 """Bytes in which the first line of a file of lines ends."""
 
+UNREADABLE: Final = (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError)
+"""What is raised where a file is not what it should be."""
 
+
+@dataclass(frozen=True, slots=True)
 class Lines:
     """
-    The records of a file of lines, which is read anew whenever they are iterated over.
+    The records of a file of lines, or of the part of it between two places, which are read whenever they are asked for.
 
-    `newest` is the latest of the instants among them, None where there is none; `len` tells how many records there are.
+    Places are in bytes from the beginning of what the file holds, decompressed.
     """
 
-    def __init__(self, path: Path, kind: ResourceKind) -> None:
+    path: Path
+    kind: ResourceKind
+    start: int = 0
+    end: int | None = None
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
         """
-        Look through all lines.
+        Yield whole lines, some at a time, with the place where they begin.
 
         Raises:
             OSError: the file can not be read.
-            ValueError: a line is no JSON object.
+            EOFError, zlib.error, zstandard.ZstdError: it is compressed, and damaged.
         """
-        self._path = path
-        self._kind = kind
-        self._length = 0
-        self.newest: datetime | None = None
-        self._survey(kind.buckets.end if kind.buckets else kind.instant)
-
-    def __len__(self) -> int:
-        return self._length
+        with _opened(self.path) as stream:
+            place = self.start
+            if place:
+                stream.seek(place)
+            elif stream.peek(len(_BOM)).startswith(_BOM):
+                place = len(stream.read(len(_BOM)))
+            while self.end is None or place < self.end:
+                block = stream.read(_BLOCK if self.end is None else min(_BLOCK, self.end - place))
+                if not block.endswith(b"\n"):
+                    block += stream.readline()
+                if not block:
+                    return
+                yield place, block
+                place += len(block)
 
     def __iter__(self) -> Iterator[JSON]:
         """
         Yield the records.
 
         Raises:
-            OSError: the file can not be read.
             ValueError: a line is no JSON object.
+            OSError, EOFError, zlib.error, zstandard.ZstdError: as of `blocks`.
         """
-        with self._path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
+        number = 0
+        for _, block in self.blocks():
+            for line in block.removesuffix(b"\n").split(b"\n"):
+                number += 1
                 if line.strip():
-                    text = line.removeprefix(_BOM) if number == 1 else line
-                    yield without(_record(text, number), self._kind.secret)
+                    yield without(_record(line, number), self.kind.secret)
 
-    def _survey(self, where: str | None) -> None:
-        decode, number = _decoder(where).decode_lines, 1
-        with self._path.open("rb") as stream:
-            block = stream.read(_BLOCK).removeprefix(_BOM)
-            while block:
-                block += stream.readline()
-                try:
-                    if not block.isascii():
-                        block.decode()  # msgspec does not look at texts that nobody asked for
-                    records: Sequence[Any] = decode(block)
-                except (msgspec.MsgspecError, ValueError, RecursionError):
-                    records = [_record(line, at) for at, line in _numbered(block, number)]
-                self._length += len(records)
-                if where:
-                    self._note([value_at(record, where) for record in records])
-                number += block.count(b"\n")
-                block = stream.read(_BLOCK)
+    def number(self, place: int) -> int:
+        """Return which line of the file begins at a place, counted from 1."""
+        before = replace(self, start=0, end=place)
+        return 1 + sum(block[: max(place - start, 0)].count(b"\n") for start, block in before.blocks())
 
-    def _note(self, values: Sequence[JSON]) -> None:
-        texts = [value for value in values if type(value) is str]
-        is_sorted = len({(len(text), text[-1:] == "Z") for text in texts}) == 1 and texts[0].endswith("Z")
-        if is_sorted:  # instants of one form are in the order of time
-            texts.sort(reverse=True)
-        for text in texts:
-            with suppress(ValueError):  # the reader of the records says what is wrong with them
-                instant = parse_instant(text)
-                self.newest = max(self.newest or instant, instant)
-                if is_sorted:
-                    break
+    def cut(self, most: int) -> tuple[Lines, ...]:
+        """Return the parts that the file can be read in side by side, at most so many; what is compressed has one."""
+        with self.path.open("rb") as stream:
+            if _is_compressed(stream.read(4)):
+                return (self,)
+            size = stream.seek(0, SEEK_END)
+            edges = [0]
+            for number in range(1, most):
+                stream.seek(max(edges[-1], size * number // most))
+                stream.readline()
+                edges.append(stream.tell())
+        return tuple(
+            replace(self, start=start, end=end) for start, end in pairwise([*edges, size]) if start < end
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,28 +127,6 @@ class Streamed:
 
     def __iter__(self) -> Iterator[JSON]:
         return chain.from_iterable(self.parts)
-
-    def newest(self) -> Iterator[datetime]:
-        """Yield the newest instant of each file, where it has any."""
-        return (part.newest for part in self.parts if part.newest is not None)
-
-
-_OBJECT: Final[Any] = TypedDict
-"""Makes types while the program runs, of which no type checker knows."""
-
-
-def _decoder(path: str | None) -> msgspec.json.Decoder[Any]:
-    """Return what decodes the value at a path of a record, and nothing else of it."""
-    expected: Any = Any
-    for step in reversed(path.split(".") if path else ["-"]):
-        expected = _OBJECT("Step", {step: expected}, total=False)
-    return msgspec.json.Decoder(expected)
-
-
-def _numbered(block: bytes, first: int) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(block.split(b"\n"), start=first):
-        if line.strip():
-            yield number, line
 
 
 def _record(line: bytes, number: int) -> Any:
@@ -174,7 +155,7 @@ def stream_records(
     options: Sequence[str], catalogue: Catalogue, *, larger_than: int | None = STREAMED
 ) -> Checked[Mapping[str, tuple[JSON, ...] | Streamed]]:
     """
-    Read the options as `read_records` does, but of files of lines that are larger, in bytes, only what has to be known.
+    Read the options as `read_records` does, but of files of lines that are larger, in bytes, nothing.
 
     Result: records by resource kind: `Streamed` where they are not held.
     """
@@ -190,28 +171,24 @@ def stream_records(
             try:
                 part = _read(Path(file), catalogue[kind], larger_than)
                 found.setdefault(kind, []).append(part)
-            except (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError) as error:
-                reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                problems.append(_unreadable(file, reason))
-    if not problems:
-        problems += [
-            _incomplete(kind, missing) for kind, parts in found.items() if (missing := _missing(parts))
-        ]
-    records = {
-        kind: _records([part.records for part in parts], catalogue[kind]) for kind, parts in found.items()
-    }
+            except UNREADABLE as error:
+                problems.append(unreadable(file, error))
+    records: dict[str, tuple[JSON, ...] | Streamed] = {}
+    are_all_read = not problems
+    for kind, parts in found.items():
+        lines = tuple(part.records for part in parts if isinstance(part.records, Lines))
+        if len(lines) == len(parts):
+            records[kind] = Streamed(lines)
+            continue
+        try:
+            held = [list(part.records) for part in parts]
+        except UNREADABLE as error:
+            problems.append(unreadable(str(lines[0].path), error))
+            continue
+        if are_all_read and (missing := _missing(parts, sum(map(len, held)))):
+            problems.append(_incomplete(kind, missing))
+        records[kind] = tuple(without(record, catalogue[kind].secret) for some in held for record in some)
     return Checked(None if problems else records, tuple(problems))
-
-
-def _records(parts: Sequence[Sequence[JSON] | Lines], kind: ResourceKind) -> tuple[JSON, ...] | Streamed:
-    streamed = tuple(part for part in parts if isinstance(part, Lines))
-    if streamed and len(streamed) == len(parts):
-        return Streamed(streamed)
-    return tuple(
-        record if isinstance(part, Lines) else without(record, kind.secret)
-        for part in parts
-        for record in part
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,24 +205,27 @@ class _Part:
     count: int | None = None
 
 
-def _missing(parts: Sequence[_Part]) -> str:
-    """Return what is known to be missing from the pages of a kind, or an empty text."""
+def _missing(parts: Sequence[_Part], given: int) -> str:
+    """Return what is known to be missing from the pages of a kind with so many records, or an empty text."""
     if all(part.links_on for part in parts):
         return "every given page links to a next one."
     counts = [part.count for part in parts if part.count is not None]
-    given = sum(len(part.records) for part in parts)
     if counts and max(counts) > given:
         return f"a page counts {max(counts)} records, and {given} are given."
     return ""
 
 
 def _read(path: Path, kind: ResourceKind, larger_than: int | None) -> _Part:
-    with path.open("rb") as stream:
-        if larger_than is not None and path.stat().st_size > larger_than:
-            if _has_lines(stream.read(_HEAD).removeprefix(_BOM)):
+    with _opened(path) as stream:
+        content = stream.read(_HEAD)
+        # Of buckets none may be missing, which only who holds them all can tell; and a pipe is read once.
+        may_stream = larger_than is not None and kind.buckets is None and path.is_file()
+        if larger_than is not None and may_stream and _has_lines(content.removeprefix(_BOM)):
+            content += stream.read(max(larger_than + 1 - len(content), 0))
+            if len(content) > larger_than:
                 return _Part(records=Lines(path, kind))
-            stream.seek(0)
-        content = _decompressed(stream.read(MAX_BYTES + 1)).removeprefix(_BOM)
+        content += stream.read(MAX_BYTES + 1 - len(content))
+    content = content.removeprefix(_BOM)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it holds more than {MAX_BYTES // 1024**3} GiB")
     if not re.search(rb"\S", content):
@@ -260,25 +240,55 @@ def _read(path: Path, kind: ResourceKind, larger_than: int | None) -> _Part:
     return part
 
 
-def _decompressed(content: bytes) -> bytes:
-    if content.startswith(_GZIP):
-        return gzip.GzipFile(fileobj=BytesIO(content)).read(MAX_BYTES + 1)
-    return _zstd(content) if content.startswith(_ZSTD) else content
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """Give a stream of what a file holds, decompressed; of a pipe, of what came through it."""
+    with ExitStack() as stack:
+        file: BufferedReader = stack.enter_context(path.open("rb"))
+        if not file.seekable():
+            file = BufferedReader(cast("RawIOBase", BytesIO(file.read(MAX_BYTES + 1))))
+        magic = file.read(4)
+        file.seek(0)
+        if magic.startswith(_GZIP):
+            file = BufferedReader(cast("RawIOBase", stack.enter_context(GzipFile(fileobj=file))))
+        elif magic.startswith(_ZSTD):
+            file = BufferedReader(_Zstd(file))
+        yield file
 
 
-def _zstd(content: bytes) -> bytes:
-    # Not `stream_reader`: at the end of a file that was cut off it ends without an error.
-    found, position = bytearray(), 0
-    view = memoryview(content)
-    decompressor = zstandard.ZstdDecompressor()
-    while position < len(content) and len(found) <= MAX_BYTES:
-        frame = decompressor.decompressobj()
-        while not frame.eof and len(found) <= MAX_BYTES:
-            if position >= len(content):
-                raise EOFError("the compressed file ends too early")
-            found += frame.decompress(view[position : position + _ZSTD_STEP])
-            position = min(position + _ZSTD_STEP, len(content)) - len(frame.unused_data)
-    return bytes(found)
+def _is_compressed(magic: bytes) -> bool:
+    return magic.startswith((_GZIP, *_ZSTD))
+
+
+class _Zstd(RawIOBase):
+    """
+    What a compressed file holds, frame after frame (RFC 8878).
+
+    Not `stream_reader`: at the end of a file that was cut off it ends without an error.
+    """
+
+    def __init__(self, file: BufferedReader) -> None:
+        self._file = file
+        self._decompressor = zstandard.ZstdDecompressor()
+        self._frame = self._decompressor.decompressobj()
+        self._begun = False
+        self._unused = b""
+        self._found = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._found and (taken := self._unused or self._file.read(_ZSTD_STEP)):
+            if self._frame.eof:
+                self._frame = self._decompressor.decompressobj()
+            self._found = memoryview(self._frame.decompress(taken))
+            self._begun, self._unused = True, self._frame.unused_data
+        if not self._found and self._begun and not self._frame.eof:
+            raise EOFError("the compressed file ends too early")
+        size = min(len(buffer), len(self._found))
+        buffer[:size], self._found = self._found[:size], self._found[size:]
+        return size
 
 
 def _has_lines(content: bytes) -> bool:
@@ -340,7 +350,9 @@ def _unknown_kind(kind: str, catalogue: Catalogue) -> Diagnostic:
     return _problem("records.unknown-kind", "--records", detail, did_you_mean(kind, catalogue))
 
 
-def _unreadable(file: str, reason: str) -> Diagnostic:
+def unreadable(file: str, error: Exception) -> Diagnostic:
+    """Return the mistake of a file that can not be read, for one of the errors `UNREADABLE`."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     help = "Give pages as PingOne answers them, a JSON array, or one JSON object a line; gzip and zstd are read too."
     return _problem("records.unreadable", file, f"{reason[:1].upper()}{reason[1:]}.", help)
 

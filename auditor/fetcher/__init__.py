@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from auditor.fetcher.auth import Tokens
+from auditor.fetcher.failures import FetchError
 from auditor.fetcher.given import given
 from auditor.fetcher.holders import Holders
 from auditor.fetcher.keeping import not_kept
@@ -17,12 +18,24 @@ from auditor.fetcher.reading import Reading
 from auditor.fetcher.session import Session
 from auditor.fetcher.settings import Settings
 from auditor.fetcher.slicing import Places
+from auditor.fetcher.surveying import LineError, Scan, Survey, documented, scan, survey
 from auditor.model.environment import Environment
 from auditor.model.evidence import Page, QueryEnd, due_probes
 from auditor.model.plan import Plan, PlannedQuery
 from auditor.model.resource import Catalogue
 
-__all__ = ["Settings", "fetch", "given"]
+__all__ = [
+    "FetchError",
+    "LineError",
+    "Scan",
+    "Settings",
+    "Survey",
+    "documented",
+    "fetch",
+    "given",
+    "scan",
+    "survey",
+]
 
 
 async def fetch(

@@ -2,99 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any, Final
 
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError
+from auditor.fetcher.surveying import Survey
 from auditor.model.evidence import Failure, Page, QueryEnd
-from auditor.model.plan import Plan, belongs
-from auditor.model.resource import Catalogue
+from auditor.model.plan import Plan, PlannedQuery, belongs
+from auditor.model.resource import Catalogue, ResourceKind
 from auditor.model.value import JSON
-
-_AT_ONCE: Final = 1_000
-"""Records of what is read as it is needed that are held at a time."""
 
 
 async def given(
-    plan: Plan, catalogue: Catalogue, records: Mapping[str, Iterable[JSON]]
+    plan: Plan, catalogue: Catalogue, records: Mapping[str, Sequence[JSON] | Survey]
 ) -> AsyncGenerator[Page | QueryEnd]:
     """
     Answer every query of a plan from given records, by resource kind.
 
-    Result: as of `fetch`. A query on a kind for which no records were given ends with a failure: nothing is
-    known of it. Records outside of the window are left to the evaluator, which selects them anyway. A probe
-    is answered, unless a query on its kind failed, by how many of the records lie in the window of any query.
+    Result: as of `fetch`; but of records that are not held, of which there is a `Survey`, only the ends of queries. A
+    query on a kind for which no records were given ends with a failure: nothing is known of it. Records outside of
+    the window are left to the evaluator, which selects them anyway. A probe is answered, unless a query on
+    its kind failed, by how many of the records lie in the window of any query.
     """
     failed = set()
+    answers: dict[str, _Answer] = {}
     for query in plan.queries:
-        kind = catalogue[query.resource]
-        if kind.kind not in records:
+        kind, found = catalogue[query.resource], records.get(query.resource)
+        if found is None:
+            end = QueryEnd(query=query.id, failure=_not_given(kind), assurance=None)
+        elif isinstance(found, Survey):
+            end = _surveyed(query, found)
+        else:
+            # Which buckets make up a window is each query's own; all else is the same for all of them.
+            name = query.id if kind.buckets else kind.kind
+            if name not in answers:
+                answers[name] = _Answer(query, kind, found)
+            answer = answers[name]
+            yield Page(query=query.id, number=1, records=answer.records)
+            end = replace(answer.end, query=query.id)
+        if end.failure is not None:
             failed.add(kind.kind)
-            failure = Failure(
-                code="evidence.not-given",
-                reason=f"No records of {kind.kind} were given.",
-                help=f"Give them: --records {kind.kind}=FILE.",
-            )
-            yield QueryEnd(query=query.id, failure=failure, assurance=None)
-            continue
+        yield end
+    for probe in plan.probes:
+        kind = catalogue[probe.resource]
+        if kind.kind in records and kind.kind not in failed:
+            # Of a tenant one request can only look at a part of a long window; here all of it is at hand.
+            asked = [query for query in plan.queries if query.resource == probe.resource]
+            held = _held(records[kind.kind], asked, kind)
+            yield QueryEnd(query=probe.id, failure=None, assurance="given", records=held)
+
+
+def _not_given(kind: ResourceKind) -> Failure:
+    return Failure(
+        code="evidence.not-given",
+        reason=f"No records of {kind.kind} were given.",
+        help=f"Give them: --records {kind.kind}=FILE.",
+    )
+
+
+def _surveyed(query: PlannedQuery, found: Survey) -> QueryEnd:
+    return QueryEnd(
+        query=query.id,
+        failure=found.failure and _of_file(found.failure, query.resource),
+        assurance=None if found.failure else "given",
+        pages=len(found.files),
+        records=found.records,
+        duplicates=len(found.repeated),
+        first=found.first,
+        last=found.last,
+    )
+
+
+class _Answer:
+    """What records that are held answer to a query: those that do not repeat, and whether they can be all."""
+
+    def __init__(self, query: PlannedQuery, kind: ResourceKind, found: Sequence[JSON]) -> None:
         ledger = Ledger(query, kind, given=True)
-        pages = 0
-        problem: Failure | None = None
+        failure: Failure | None = None
         remarks: tuple[str, ...] = ()
+        self.records: tuple[JSON, ...] = ()
         try:
-            for pages, batch in enumerate(_batches(records[kind.kind]), start=1):
-                yield Page(query=query.id, number=pages, records=ledger.take(batch, Part()))
+            self.records = ledger.take(list(found), Part())
             _, remarks = ledger.close()
-        except (OSError, ValueError) as error:
-            problem = Failure(
-                code="records.unreadable",
-                reason=f"The records can not be read: {error}.",
-                help="Leave the file alone while it is read.",
-            )
-            failed.add(kind.kind)
         except FetchError as error:
-            problem = error.failure
-            if problem.code == "evidence.drift":
-                # It is not PingOne's answer that is wrong, as the help of the failure has it.
-                problem = replace(
-                    problem, help=f"Give records as they came from PingOne: auditor schema {kind.kind}"
-                )
-            failed.add(kind.kind)
-        yield QueryEnd(
+            failure = _of_file(error.failure, kind.kind)
+        self.end = QueryEnd(
             query=query.id,
-            failure=problem,
-            assurance=None if problem else "given",
-            pages=pages,
+            failure=failure,
+            assurance=None if failure else "given",
+            pages=1,
             records=ledger.records,
             duplicates=ledger.duplicates,
             first=ledger.first,
             last=ledger.last,
             warnings=remarks,
         )
-    for probe in plan.probes:
-        kind = catalogue[probe.resource]
-        if kind.kind in records and kind.kind not in failed:
-            ledger = Ledger(probe, kind, given=True)
-            # Of a tenant one request can only look at a part of a long window; here all of it is at hand.
-            asked = [query for query in plan.queries if query.resource == probe.resource]
-            there = (
-                any(belongs(record, query, kind) for query in asked)
-                for batch in _batches(records[kind.kind])
-                for record in ledger.take(batch, Part())
-            )
-            # Of what is not in memory one record is enough, as of a tenant.
-            held = sum(there) if isinstance(records[kind.kind], tuple) else int(any(there))
-            yield QueryEnd(query=probe.id, failure=None, assurance="given", records=held)
 
 
-def _batches(records: Iterable[JSON]) -> Iterator[list[dict[str, Any]]]:
-    """Yield records in parts: all at once if they are in memory anyway."""
-    if isinstance(records, tuple | list):
-        yield list(records)
-        return
-    waiting = iter(records)
-    while batch := list(islice(waiting, _AT_ONCE)):
-        yield batch
+def _of_file(failure: Failure, kind: str) -> Failure:
+    """Return a failure with what to do where it is not PingOne's answer that is wrong."""
+    if failure.code != "evidence.drift":
+        return failure
+    return replace(failure, help=f"Give records as they came from PingOne: auditor schema {kind}")
+
+
+def _held(records: Sequence[JSON] | Survey, queries: Sequence[PlannedQuery], kind: ResourceKind) -> int:
+    """Return how many records lie in the window of any query; where they are not held, one stands for all."""
+    if not isinstance(records, Survey):
+        found = _Answer(queries[0], kind, records).records
+        return sum(any(belongs(record, query, kind) for query in queries) for record in found)
+    windows = [query.window for query in queries]
+    if any(window is None for window in windows):
+        return min(records.records, 1)
+    if any(
+        instant in window
+        for instant in (records.first, records.last)
+        for window in windows
+        if instant and window
+    ):
+        return 1
+    return int(any(belongs(record, query, kind) for record in records for query in queries))

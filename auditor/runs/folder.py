@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,11 +181,12 @@ class RunFolder:
         return load(kind, _bounded(self.path / name))
 
     @contextmanager
-    def violations(self) -> Iterator[Callable[[str, Violation], None] | None]:
+    def violations(self, part: int = 0) -> Iterator[Callable[[str, Violation], None] | None]:
         """
         Write all violations of the run while the block runs: what it gets takes a check's name and one of its own.
 
-        None is given where they are not to be kept.
+        None is given where they are not to be kept. Other processes write *parts* of their own, from 1 on, and those
+        that were written to their ends are added when the block ends without a number.
 
         Raises:
             OSError: they can not be written.
@@ -192,16 +194,35 @@ class RunFolder:
         if self.record.evidence == "digest":
             yield None
             return
-        handle = os.open(self.path / VIOLATIONS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE)
+        path = self.path / (f"{VIOLATIONS}.{part}.part" if part else VIOLATIONS)
+        if not part:
+            for _, left in self._parts():
+                left.unlink()
         with (
-            os.fdopen(handle, "wb") as file,
-            zstandard.ZstdCompressor(level=1, write_checksum=True).stream_writer(file) as stream,
+            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE), "wb") as file,
+            zstandard.ZstdCompressor(level=1, write_checksum=True).stream_writer(
+                file, closefd=False
+            ) as stream,
         ):
 
             def add(check: str, violation: Violation) -> None:
                 stream.write(_line(Kept(check, violation)))
 
             yield add
+        if part:
+            path.rename(path.with_suffix(""))
+            return
+        with path.open("ab") as file:
+            for number, other in sorted(self._parts()):
+                if number:
+                    with other.open("rb") as violations:
+                        shutil.copyfileobj(violations, file)
+                other.unlink()
+
+    def _parts(self) -> Iterator[tuple[int, Path]]:
+        """Yield the files of violations that other processes wrote, with their numbers: 0 where it is not whole."""
+        for path in self.path.glob(f"{VIOLATIONS}.*"):
+            yield int(path.suffix.strip(".").replace("part", "0")), path
 
     def read_violations(self) -> Iterator[Kept]:
         """
@@ -215,7 +236,10 @@ class RunFolder:
         if not path.exists():
             return
         try:
-            with path.open("rb") as file, zstandard.ZstdDecompressor().stream_reader(file) as stream:
+            with (
+                path.open("rb") as file,
+                zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as stream,
+            ):
                 for line in _lines(stream):
                     yield load(Kept, line)
         except zstandard.ZstdError as error:

@@ -1,0 +1,514 @@
+"""
+What there is to know of records that are given as lines, before any is judged, and without holding them.
+
+Records may repeat, as those of pages do. Where a file is in order, of time or backwards, or made of stretches that are
+and do not overlap, a record can repeat only where the next to it is, or where two stretches touch. Everywhere else each
+record has to be remembered, which takes ten times as long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain, pairwise
+from operator import attrgetter, gt, lt
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypedDict
+
+import msgspec
+import orjson
+
+from auditor.fetcher.drift import Shape, drift
+from auditor.fetcher.failures import FetchError
+from auditor.fetcher.seen import Seen
+from auditor.model.evidence import Failure
+from auditor.model.instant import parse_instant
+from auditor.model.resource import ResourceKind, value_at, without
+from auditor.model.timeline import sortable, span
+from auditor.model.value import JSON, parse_json
+
+MOST: Final = 10_000
+"""Stretches of a file in order, or records with one place in it, from which on it is taken to be in none."""
+
+Place: TypeAlias = tuple[int, int]
+"""Where a record is: the number of its file, and the byte with which its line begins."""
+
+
+class Lines(Protocol):
+    """A file of lines, or a part of one."""
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield whole lines, some at a time, with the place where they begin."""
+
+    def number(self, place: int) -> int:
+        """Return which line of the file begins at a place, counted from 1."""
+
+    def __iter__(self) -> Iterator[JSON]:
+        """Yield the records."""
+
+
+class LineError(ValueError):
+    """A line is no JSON object; `place` is where it begins."""
+
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place = place
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """
+    What is known of the records of some files: how many there are, and the first and last instant of them.
+
+    `repeated` are the places of those that repeat another; `failure` says why nothing can be told.
+    """
+
+    files: tuple[Lines, ...]
+    records: int = 0
+    repeated: frozenset[Place] = frozenset()
+    first: datetime | None = None
+    last: datetime | None = None
+    failure: Failure | None = None
+
+    def __iter__(self) -> Iterator[JSON]:
+        """
+        Yield the records.
+
+        Raises:
+            ValueError, OSError, EOFError: as of the files.
+        """
+        return chain.from_iterable(self.files)
+
+
+class _Known(NamedTuple):
+    """A record at an end of a stretch: its place in the order, its identity, a digest of it, and where it is."""
+
+    key: str
+    identity: tuple[JSON, ...]
+    digest: bytes
+    place: Place
+
+
+class _Stretch(NamedTuple):
+    """Records in order: the least and the greatest of their keys, and those that have one of the two."""
+
+    least: str
+    greatest: str
+    ends: tuple[_Known, ...]
+
+
+@dataclass(slots=True)
+class Scan:
+    """What one look through some lines has found; what several have found is put together by `survey`."""
+
+    records: int = 0
+    repeated: set[Place] = field(default_factory=set)
+    stretches: list[_Stretch] = field(default_factory=list)
+    first: str | None = None
+    last: str | None = None
+    failure: Failure | None = None
+    is_in_order: bool = True
+
+    def note(self, instants: Sequence[str], records: int) -> None:
+        """Count records, and take in their instants."""
+        self.records += records
+        if instants:
+            self.first = min(self.first or instants[0], *instants)
+            self.last = max(self.last or instants[0], *instants)
+
+
+def scan(kind: ResourceKind, file: int, lines: Lines) -> Scan:
+    """
+    Look through lines of a file, which is known by a number.
+
+    Raises:
+        LineError: a line is no JSON object.
+        OSError, EOFError: the file can not be read; and what its compression raises.
+    """
+    looking = _Looking(kind, file, lines)
+    try:
+        for place, block in lines.blocks():
+            if not looking.take(place, block):
+                break
+        looking.end()
+    except FetchError as error:
+        looking.found.failure = error.failure
+    return looking.found
+
+
+def survey(kind: ResourceKind, scans: Iterable[Scan], files: Sequence[Lines]) -> Survey:
+    """
+    Return what is known of the records of some files from looks through all of their lines.
+
+    Where they are in no order, the files are read again.
+
+    Raises:
+        LineError, OSError, EOFError: as of `scan`.
+    """
+    found = Scan()
+    for each in scans:
+        found.records += each.records
+        found.repeated |= each.repeated
+        found.stretches += each.stretches
+        found.first = min(filter(None, (found.first, each.first)), default=None)
+        found.last = max(filter(None, (found.last, each.last)), default=None)
+        found.failure = found.failure or each.failure
+        found.is_in_order = found.is_in_order and each.is_in_order
+    try:
+        if found.failure is None:
+            if found.is_in_order and _are_apart(found.stretches):
+                found.repeated |= _repeated(known for stretch in found.stretches for known in stretch.ends)
+            else:
+                found = _in_no_order(kind, files)
+    except FetchError as error:
+        found.failure = error.failure
+    return Survey(
+        files=tuple(files),
+        records=found.records - len(found.repeated),
+        repeated=frozenset(found.repeated),
+        first=parse_instant(found.first) if found.first else None,
+        last=parse_instant(found.last) if found.last else None,
+        failure=found.failure,
+    )
+
+
+def _are_apart(stretches: list[_Stretch]) -> bool:
+    """Tell whether no stretch reaches into another; they may touch."""
+    if len(stretches) > MOST:
+        return False
+    return all(one.greatest <= other.least for one, other in pairwise(sorted(stretches)))
+
+
+def _repeated(found: Iterable[_Known]) -> set[Place]:
+    """
+    Return the places of the records that repeat an earlier one.
+
+    Raises:
+        FetchError: two different records have one identity.
+    """
+    first: dict[tuple[str, tuple[JSON, ...]], _Known] = {}
+    repeated = set()
+    for known in sorted(set(found), key=attrgetter("place")):
+        before = first.setdefault((known.key, known.identity), known)
+        if before.digest != known.digest:
+            raise _changed(known.key, known.identity)
+        if before is not known:
+            repeated.add(known.place)
+    return repeated
+
+
+def _changed(key: str, identity: tuple[JSON, ...]) -> FetchError:
+    shown = ", ".join(map(str, (key, *identity)))
+    return FetchError(
+        "evidence.changed-record",
+        f"Two different records came under one identity ({shown}).",
+        "Give records as they came from PingOne.",
+    )
+
+
+class _Block(NamedTuple):
+    """Lines that hold something: where each begins in some bytes, whose place is known, and what was decoded of it."""
+
+    place: int
+    content: bytes
+    starts: Sequence[int]
+    rows: Sequence[Any]
+
+    def line(self, number: int) -> tuple[int, bytes]:
+        """Return the place of a line, and the line."""
+        start = self.starts[number]
+        return self.place + start, self.content[start:].partition(b"\n")[0]
+
+
+_OPENING, _CLOSING = b"{}"
+
+
+def _starts(block: bytes) -> list[int]:
+    """
+    Return where the lines of a block begin; none if any does not begin and end with a brace.
+
+    One object a line it is then, if there are so many objects: no line can begin with a brace inside of an object
+    after a line that ended with one.
+    """
+    starts, start, length = [], 0, len(block)
+    while start < length:
+        end = block.find(b"\n", start)
+        end = length if end < 0 else end
+        if block[start] != _OPENING or block[end - 1] != _CLOSING:
+            return []
+        starts.append(start)
+        start = end + 1
+    return starts
+
+
+def _plain_starts(block: bytes) -> Iterator[int]:
+    """Yield where the lines of a block begin that hold something."""
+    start = 0
+    for line in block.split(b"\n"):
+        if line and not line.isspace():
+            yield start
+        start += len(line) + 1
+
+
+class _Rows:
+    """The fields of records by which they are known, of blocks of lines."""
+
+    def __init__(self, kind: ResourceKind, lines: Lines) -> None:
+        self._kind = kind
+        self._lines = lines
+        self._ensure_documented = documented(kind, lines)
+        self._instant = kind.instant
+        self._paths = tuple(dict.fromkeys((kind.order_key, *kind.identity, *filter(None, (kind.instant,)))))
+        self._decoder = msgspec.json.Decoder(_type(self._paths))
+
+    def of(self, place: int, content: bytes) -> _Block:
+        """
+        Return the lines of some bytes, with what was decoded of each.
+
+        Raises:
+            LineError: a line is no JSON object.
+            FetchError: a record is not as documented, as far as it was looked at.
+        """
+        starts = _starts(content)
+        with suppress(*_UNLIKE):
+            if not content.isascii():
+                content.decode()  # msgspec does not look at texts that nobody asked for
+            rows = self._decoder.decode_lines(content) if starts else []
+            if rows and len(rows) == len(starts):
+                return _Block(place, content, starts, rows)
+        lines = _Block(place, content, list(_plain_starts(content)), ())
+        return lines._replace(rows=[self._row(*lines.line(number)) for number in range(len(lines.starts))])
+
+    def _row(self, place: int, line: bytes) -> Any:
+        """Return what is to be known of a line that was not decoded as one of many."""
+        with suppress(*_UNLIKE):
+            line.decode()
+            return self._decoder.decode(line)
+        try:
+            record = parse_json(line)
+        except ValueError as error:
+            raise LineError(place, f"is no JSON: {error}") from None
+        if not isinstance(record, dict):
+            raise LineError(place, "is no object")
+        self._ensure_documented(place, record)
+        for path in self._paths:
+            if isinstance(value_at(record, path), dict | list | None):
+                raise drift(self._lines.number(place), f"{path}: there is no value to know the record by")
+        return record
+
+    @staticmethod
+    def _texts(rows: Sequence[Any], path: str) -> list[str]:
+        return [str(value_at(row, path)) for row in rows] if "." in path else [str(row[path]) for row in rows]
+
+    def keys(self, rows: Sequence[Any]) -> list[str]:
+        """
+        Return the places of records in the order, in a form that sorts.
+
+        Raises:
+            FetchError: a record has none.
+        """
+        if self._kind.order_key == self._instant:
+            return self.instants(rows)
+        return self._texts(rows, self._kind.order_key)
+
+    def instants(self, rows: Sequence[Any]) -> list[str]:
+        """
+        Return the instants of records, in a form that sorts; nothing where the kind has none.
+
+        Raises:
+            FetchError: one is none.
+        """
+        if self._instant is None:
+            return []
+        texts = self._texts(rows, self._instant)
+        if span(texts) is not None:
+            return [text[:-1] for text in texts]
+        try:
+            return [sortable(text) for text in texts]
+        except ValueError as error:
+            raise drift(len(texts), f"{self._instant}: {error}") from None
+
+    def identity(self, row: Any) -> tuple[JSON, ...]:
+        """Return by what a record is known, beside its place in the order."""
+        return tuple(value_at(row, path) for path in self._kind.identity)
+
+
+def documented(kind: ResourceKind, lines: Lines) -> Callable[[int, dict[str, Any]], None]:
+    """
+    Return what makes sure that records of a file are as documented, each given with the place of its line.
+
+    It raises:
+        FetchError: a record is not; the message names the line.
+    """
+    shape = Shape(kind.item)
+
+    def ensure(place: int, record: dict[str, Any]) -> None:
+        found = without(record, kind.secret)
+        try:
+            shape.check(found, 0)
+        except FetchError:
+            shape.check(found, lines.number(place))  # which takes long to tell
+
+    return ensure
+
+
+_UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises on what is no JSON, or not of the type that is expected."""
+
+_OBJECT: Final[Any] = TypedDict
+"""Makes types while the program runs, of which no type checker knows."""
+
+
+def _type(paths: Iterable[str]) -> Any:
+    """Return the type with which msgspec decodes the texts at some paths of a record, which all have to be there."""
+    below: dict[str, list[str]] = {}
+    for path in paths:
+        step, _, rest = path.partition(".")
+        below.setdefault(step, []).append(rest)
+    fields = {step: _type(filter(None, rests)) if any(rests) else str for step, rests in below.items()}
+    return _OBJECT("Fields", fields)
+
+
+class _Looking:
+    """One look through lines, on its way."""
+
+    def __init__(self, kind: ResourceKind, file: int, lines: Lines) -> None:
+        self.found = Scan()
+        self._kind = kind
+        self._file = file
+        self._rows = _Rows(kind, lines)
+        self._goes: Callable[[str, str], bool] | None = None
+        """The order of the stretch, once two records tell it."""
+        self._head: list[_Known] = []
+        """What is known of the records with its first key, when others have come."""
+        self._group: list[tuple[str, Any, int, bytes]] = []
+        """The records with its latest key, where several have it; else the latest of them."""
+
+    def take(self, place: int, block: bytes) -> bool:
+        """
+        Take some lines; tell whether it is worth going on.
+
+        Raises:
+            LineError, FetchError: as of `_Rows`.
+        """
+        lines = self._rows.of(place, block)
+        rows = lines.rows
+        if not rows:
+            return True
+        keys = self._rows.keys(rows)
+        is_time = self._kind.order_key == self._kind.instant
+        self.found.note(keys if is_time else self._rows.instants(rows), len(rows))
+        goes, group = self._goes, self._group
+        if goes and len(group) == 1 and goes(group[0][0], keys[0]) and all(map(goes, keys, keys[1:])):
+            self._leave_head()
+            self._group = [(keys[-1], rows[-1], *lines.line(-1))]
+            return True
+        for number, (key, row) in enumerate(zip(keys, rows, strict=True)):
+            self._add(key, row, *lines.line(number))
+        return self.found.is_in_order
+
+    def _add(self, key: str, row: Any, at: int, line: bytes) -> None:
+        if self._group:
+            latest = self._group[0][0]
+            if key == latest:
+                self._group.append((key, row, at, line))
+                self.found.is_in_order = len(self._group) <= MOST
+                return
+            if self._goes is None:
+                self._goes = lt if latest < key else gt
+            if self._goes(latest, key):
+                self._leave_head()
+            else:
+                self.end()
+        self._group = [(key, row, at, line)]
+
+    def _leave_head(self) -> None:
+        """Leave a key for the next of the stretch."""
+        if not self._head:
+            self._head = self._known()
+        elif len(self._group) > 1:
+            self._known()
+
+    def _known(self) -> list[_Known]:
+        """
+        Return what is known of the records with the latest key, after looking for some that repeat.
+
+        Raises:
+            FetchError: two different records have one identity.
+        """
+        found = [
+            _Known(key, self._rows.identity(row), _digest(line), (self._file, at))
+            for key, row, at, line in self._group
+        ]
+        self.found.repeated |= _repeated(found)
+        return found
+
+    def end(self) -> None:
+        """
+        End a stretch.
+
+        Raises:
+            FetchError: two different records have one identity.
+        """
+        if not self._group:
+            return
+        tail = self._known()
+        head = self._head or tail
+        least, greatest = sorted((head[0].key, tail[0].key))
+        self.found.stretches.append(_Stretch(least, greatest, tuple(dict.fromkeys((*head, *tail)))))
+        self._goes, self._head, self._group = None, [], []
+        self.found.is_in_order = self.found.is_in_order and len(self.found.stretches) <= MOST
+
+
+def _digest(line: bytes) -> bytes:
+    """Return a digest of a record, the same whatever the order of its fields and the spaces between them."""
+    record = parse_json(line)
+    try:
+        text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # lone surrogates, integers beyond 64 bits, more than 254 levels
+        text = repr(_sorted(record)).encode("utf-8", "surrogatepass")
+    return _hash(text)
+
+
+def _hash(text: bytes) -> bytes:
+    return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def _sorted(value: JSON) -> JSON:
+    if isinstance(value, Mapping):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    return [_sorted(each) for each in value] if isinstance(value, list) else value
+
+
+def _in_no_order(kind: ResourceKind, files: Sequence[Lines]) -> Scan:
+    """
+    Look through records in no order, and remember each.
+
+    Raises:
+        LineError, FetchError, OSError, EOFError: as of `scan` and `survey`.
+    """
+    found, seen = Scan(), Seen()
+    for file, lines in enumerate(files, start=1):
+        rows = _Rows(kind, lines)
+        for place, content in lines.blocks():
+            block = rows.of(place, content)
+            keys = rows.keys(block.rows)
+            found.note(rows.instants(block.rows), len(block.rows))
+            names = [(key, rows.identity(row)) for key, row in zip(keys, block.rows, strict=True)]
+            hashed = [_hash(repr(name).encode("utf-8", "surrogatepass")) for name in names]
+            known, new = seen.among(hashed), dict[bytes, bytes]()
+            for number, (name, key) in enumerate(zip(names, hashed, strict=True)):
+                at, line = block.line(number)
+                digest = _digest(line)
+                before = known.get(key) or new.get(key)
+                if before is None:
+                    new[key] = digest
+                elif before == digest:
+                    found.repeated.add((file, at))
+                else:
+                    raise _changed(*name)
+            seen.add(new)
+    return found

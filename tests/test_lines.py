@@ -1,0 +1,268 @@
+"""Files of lines that are not held: looked through and judged in parts, with the result of files that are held."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditor import config, fetcher
+from auditor.app import lines as app_lines
+from auditor.app import workers
+from auditor.config import Lines
+from auditor.fetcher.completeness import Ledger, Part
+from auditor.model.resource import ResourceKind
+from auditor.model.timeline import sortable
+from tests.pages import query
+from tests.support import examples
+from tests.test_cli import auditor, policy  # noqa: F401  # fixtures
+from tests.test_compiler import KINDS
+
+ACTIVITIES = KINDS["activities"]
+SECONDS = st.integers(0, 9)
+SPELLINGS = ("2026-11-21T09:00:0{}.000Z", "2026-11-21T09:00:0{}Z", "2026-11-21T10:00:0{}.000+01:00")
+
+
+def record(second: int, name: int, spelling: int = 0, **more: Any) -> dict[str, Any]:
+    """Return a record that is known by an instant and a name."""
+    return {
+        "id": f"event-{name}",
+        "recordedAt": SPELLINGS[spelling].format(second),
+        "action": {"type": "X"},
+        **more,
+    }
+
+
+def spelled(found: Any, random: Random) -> bytes:
+    """Return a record as a line, with its fields in any order and spaces between them."""
+    fields = list(found.items())
+    random.shuffle(fields)
+    return json.dumps(dict(fields), separators=random.choice([(",", ":"), (", ", ": ")])).encode()
+
+
+def surveyed(content: bytes, kind: ResourceKind, block: int, parts: int) -> fetcher.Survey:
+    """Look through a file in parts."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config.records, "_BLOCK", block)
+        path = Path(folder, "events.ndjson")
+        path.write_bytes(content)
+        whole = Lines(path, kind)
+        scans = [pickle.loads(pickle.dumps(fetcher.scan(kind, 1, part))) for part in whole.cut(parts)]  # noqa: S301
+        return fetcher.survey(kind, scans, [whole])
+
+
+def counted(found: Sequence[Any]) -> Ledger:
+    """Take the account of records that are held."""
+    ledger = Ledger(query(), ACTIVITIES, given=True)
+    ledger.take(list(found), Part())
+    return ledger
+
+
+shapes = st.sampled_from(["up", "down", "days", "any"])
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(
+    st.lists(st.tuples(SECONDS, st.integers(0, 3), st.sampled_from([0, 0, 0, 1, 2])), max_size=25),
+    shapes,
+    st.sampled_from([1, 200, 10_000]),
+    st.integers(1, 4),
+    st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n"]),
+    st.randoms(use_true_random=False),
+)
+def test_a_file_is_known_as_if_it_were_held_in_whatever_order_it_is(some, shape, block, parts, end, random):
+    found = [record(*each) for each in some]
+    match shape:
+        case "up":
+            found.sort(key=lambda each: sortable(each["recordedAt"]))
+        case "down":
+            found.sort(key=lambda each: sortable(each["recordedAt"]), reverse=True)
+        case "days":  # each in order, and not all
+            middle = len(found) // 2
+            found = sorted(found[:middle], key=str) + sorted(found[middle:], key=str, reverse=True)
+    content = b"".join(spelled(each, random) + end for each in found)
+    known = surveyed(content, ACTIVITIES, block, parts)
+    if known.failure is not None:
+        assert known.failure.code == "evidence.changed-record"
+        with pytest.raises(fetcher.FetchError, match="one identity"):
+            counted(found)
+        return
+    ledger = counted(found)
+    assert (known.records, len(known.repeated)) == (ledger.records, ledger.duplicates)
+    assert (known.first, known.last) == (ledger.first, ledger.last)
+    kept = [
+        json.loads(line)
+        for place, line in app_lines._numbered(0, content)
+        if (1, place) not in known.repeated
+    ]
+    again = counted(kept)
+    assert (again.records, again.duplicates) == (ledger.records, 0)
+
+
+def without_times(report: Any) -> Any:
+    """Return a report without what no two runs have in common."""
+    own = ("run_id", "started_at", "finished_at", "root_digest")
+    return {name: value for name, value in report.items() if name not in own}
+
+
+Report = Callable[..., Any]
+
+POLICY = """
+version: 1
+pack: {id: pack, title: Pack}
+checks:
+  every:
+    title: Nobody but an administrator deletes
+    query: {resource: activities, window: 30d, where: action.type eq "USER.DELETED"}
+    expect: {every: "actors.client.id == 'admin'", on_missing: fail}
+  none:
+    title: Nothing fails
+    query: {resource: activities, window: 1d}
+    expect: {none: "[?result.status == 'FAILED'].{who: actors.client.id, at: recordedAt}", on_missing: pass}
+  that:
+    title: No client does too much
+    query: {resource: activities, window: 30d, where: result.status eq "FAILED"}
+    expect: {that: "length(@) < `3`", message: "{length(@)} failed", on_empty: pass}
+  holds:
+    title: Everybody has a name
+    query: {resource: activities, window: 30d}
+    expect: {every: "id != 'nobody'"}
+  bind:
+    title: Nobody is created twice
+    queries: {created: {resource: activities, window: 30d, where: action.type eq "USER.CREATED"}}
+    bind: {most: "max(count_by(created, &not_null(actors.client.id, 'none'))[].count)"}
+    expect: {over: created, every: "${bind.most} < `2`", on_empty: pass}
+"""
+
+
+def events(number: int, random: Random) -> list[dict[str, Any]]:
+    """Return events, the newest first, of which some say less than others and some repeat."""
+    found = []
+    for each in range(number):
+        hour, minute = divmod(number - each, 60)
+        event: dict[str, Any] = {
+            "id": str(each),
+            "recordedAt": f"2026-11-{random.choice([20, 21])}T{hour % 24:02}:{minute:02}:00.000Z",
+            "action": {"type": random.choice(["USER.CREATED", "USER.DELETED", "FLOW.CREATED"])},
+            "result": {"status": random.choice(["FAILED", "SUCCESS", "SUCCESS", "SUCCESS"])},
+            "actors": {"client": {"id": random.choice(["admin", "ada"]), "name": "é"}},
+        }
+        if random.random() < 0.1:
+            del event["actors"]
+        found.append(event)
+    found.sort(key=lambda event: event["recordedAt"], reverse=random.random() < 0.8)
+    return [event for event in found for _ in range(1 + (random.random() < 0.1))]
+
+
+@pytest.fixture
+def judged(auditor, tmp_path, monkeypatch) -> Report:  # noqa: F811
+    """Check a file and return the JSON report: held, or cut into so many parts."""
+    (tmp_path / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    def check(content: bytes, parts: int | None = None) -> Any:
+        (tmp_path / "events.ndjson").write_bytes(content)
+        with pytest.MonkeyPatch.context() as patch:
+            if parts is not None:
+                patch.setattr(config, "stream_records", partial(config.stream_records, larger_than=0))
+                patch.setattr(app_lines, "LEAST_BYTES", 1)
+                patch.setattr(app_lines, "in_parts", here)
+            ran = auditor(
+                "check", "policy.yaml", "--records", "activities=events.ndjson", "--json",
+                "--processes", str(parts or 1),
+            )  # fmt: skip
+        return without_times(json.loads(ran.out))
+
+    return check
+
+
+def here(work: Callable[[Any], Any], items: Sequence[Any], _: int | None) -> list[Any]:
+    """Do in this process what others would do, with what they would be given."""
+    return [pickle.loads(pickle.dumps(work(item))) for item in pickle.loads(pickle.dumps(items))]  # noqa: S301
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_report_is_the_same_whatever_a_file_is_cut_into(judged, seed):
+    random = Random(seed)  # noqa: S311
+    content = b"".join(
+        spelled(event, random) + b"\n" for event in events(random.choice([20, 60, 400]), random)
+    )
+    held = judged(content)
+    assert {verdict["status"] for verdict in held["verdicts"]} >= {"pass", "fail"}
+    for parts in (1, 2, 5):
+        found = judged(content, parts)
+        assert found["verdicts"] == held["verdicts"]
+        assert found == held | {"asked": found["asked"]}
+
+
+def test_processes_of_their_own_find_what_one_does(judged, monkeypatch):
+    random = Random(1)  # noqa: S311
+    content = b"".join(spelled(event, random) + b"\n" for event in events(400, random))
+    one = judged(content, 1)
+    monkeypatch.setitem(globals(), "here", workers.in_parts)
+    assert judged(content, 2) == one
+
+
+def test_a_record_that_is_not_as_documented_is_an_error_as_far_as_a_check_reads_it(judged):
+    found = events(5, Random(2))[:5]  # noqa: S311
+    lines = [json.dumps(event).encode() for event in found]
+    lines[3] = json.dumps(found[3] | {"result": {"status": 5}}).encode()
+    for parts in (None, 1, 3):
+        report = judged(b"\n".join(lines), parts)
+        assert {verdict["code"] for verdict in report["verdicts"]} == {"evidence.drift"}
+        (asked, *_) = report["asked"]
+        assert asked["end"]["failure"]["reason"] == (
+            "Record 4 of a page is not as documented at result.status: type 'string' is documented."
+        )
+    lines[3] = json.dumps(found[3] | {"tags": 5}).encode()  # which no check reads
+    codes = [
+        {verdict["code"] for verdict in judged(b"\n".join(lines), parts)["verdicts"]} for parts in (None, 1)
+    ]
+    assert "evidence.drift" in codes[0]
+    assert "evidence.drift" not in codes[1]
+
+
+def test_two_records_under_one_identity_are_an_error(judged):
+    found = events(4, Random(3))[:3]  # noqa: S311
+    changed = found[1] | {"result": {"status": "OTHER"}}
+    content = b"\n".join(json.dumps(event).encode() for event in [*found, changed])
+    for parts in (None, 1, 2):
+        assert {verdict["code"] for verdict in judged(content, parts)["verdicts"]} == {
+            "evidence.changed-record"
+        }
+
+
+def test_a_line_that_is_no_json_is_told_by_its_number(judged):
+    found = [json.dumps(event).encode() for event in events(6, Random(4))]  # noqa: S311
+    for at, bad in ((2, b"{"), (0, b"5"), (5, b'{"id": "x"} {"id": "y"}')):
+        lines = [*found[:at], bad, *found[at:]] if at else [found[0], bad]
+        problems = judged(b"\n".join(lines), 3)["problems"]
+        (problem,) = [each for each in problems if each["code"] == "records.unreadable"]
+        assert f"Line {max(at, 1) + 1} is no" in problem["detail"]
+
+
+def test_a_process_that_dies_makes_no_pass(judged, monkeypatch):
+    content = b"\n".join(json.dumps(event).encode() for event in events(60, Random(5)))  # noqa: S311
+    monkeypatch.setitem(
+        globals(), "here", lambda work, items, _: workers.in_parts(DYING.get(work) or work, items, 2)
+    )
+    report = judged(content, 2)
+    assert {verdict["code"] for verdict in report["verdicts"]} == {"records.unreadable"}
+    assert "a process has ended before its time" in report["verdicts"][0]["reason"]
+
+
+def die(_: Any) -> None:
+    os._exit(1)
+
+
+DYING: dict[Any, Any] = {app_lines._state: die}
