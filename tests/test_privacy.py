@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from auditor import jmes
 from auditor.model.policy import PolicyFile
 from auditor.model.resource import ResourceKind
 from auditor.model.verdict import Report, Verdict, Violation
@@ -158,6 +159,20 @@ def test_no_expression_brings_a_name_through(expectation):
         reject()  # the compiler refuses it
     for privacy in ("ids", "pseudonym"):
         assert "ZWICKY" not in repr(private(report(verdict), privacy, KEY)).upper()
+
+
+@settings(deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.filter_too_much])
+@given(MADE, st.sampled_from(["@", "[].who", "[].{who: who, id: id}", "[].things[]"]))
+def test_a_message_is_told_as_if_it_were_about_what_is_told(made, yielded):
+    message = f"{{{made}}}, {{length(to_string({made}))}}"
+    try:
+        verdict = judged(canary_event(CANARY), expect={"none": yielded, "message": message})
+    except AssertionError:
+        reject()  # the compiler refuses it
+    (violation, *_) = verdict.outcomes[0].violations
+    assert violation.redacted is not None
+    expected = jmes.Template.parse(message, {}).render(violation.redacted.item)
+    assert "".join(piece for _, piece in violation.redacted.message) == expected
 
 
 def test_a_reason_names_no_person():
