@@ -316,7 +316,9 @@ def test_rows_tell_the_values_at_each_path_of_the_account(blocks):
     compiled = program({"c": {"query": WINDOW, "expect": {"every": "tags == `null`"}}})
     plan = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test")
     queries = [query.id for query in plan.queries]
-    one_pass = Audit(compiled, plan, KINDS).one_pass(queries, account=["correlationId", "actors.user.id"])
+    one_pass = Audit(compiled, plan, KINDS).one_pass(
+        queries, account=["correlationId", "actors.user.id", "recordedAt"]
+    )
     found: list[Any] = [
         event(1, correlationId="c", actors={"user": {"id": "ada"}}),
         event(2, actors={}),

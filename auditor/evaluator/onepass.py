@@ -15,6 +15,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import cached_property, partial
 from io import BytesIO
 from typing import Any, Final, TypeAlias
@@ -71,7 +72,7 @@ class Rows:
         it tells the two apart. How rows hold their fields is nobody else's business.
 
         Raises:
-            KeyError: it is none of these paths, nor the order key or a part of the identity.
+            KeyError: it is none of these paths.
         """
         return self._columns[path](self.found)
 
@@ -98,14 +99,14 @@ class OnePass:
         self._kind = kind
         self._ensure_documented = ensure_documented
         self._populations = populations
-        self._account = tuple(dict.fromkeys((*account, kind.order_key, *kind.identity)))
         self._paths = _telling(populations, kind)
-        self._always = jmes.Need()
-        for path in (*self._account, *self._paths, *filter(None, (kind.instant,))):
-            self._always.at(path).whole = True
+        self._read = tuple(dict.fromkeys((*account, *filter(None, (kind.instant,)))))
+        self._always = _need((*self._read, *self._paths))
+        self._names = _need((kind.order_key, *kind.identity))
         self._windows = {each.window: each for each in populations if each.window is not None}
         self._attributes = Attributes()
         self._plans: dict[Inside, dict[Any, _Plan | None]] = {}
+        self._careless: set[Any] = set()
         self._functions: dict[tuple[Population, ...], _Together] = {}
         self._cared = 1.0
         self._is_decoding = False
@@ -119,22 +120,22 @@ class OnePass:
             lines = BytesIO(lines).readlines()
         everything = self._all is not None and self._cared > _MOST
         decoder = self._all if everything else self._few
-        try:
-            found = list(map(decoder.decode, lines)) if decoder else [None] * len(lines)
-        except UNLIKE:
-            lines = [line for line in lines if not line.isspace()]
-            found = [_decoded(decoder, line) for line in lines]
-        return Rows(lines, found, self._columns, everything=everything)
+        if decoder is not None:
+            with suppress(*UNLIKE):
+                return Rows(lines, list(map(decoder.decode, lines)), self._columns, everything=everything)
+        lines = [line for line in lines if not line.isspace()]
+        return Rows(lines, [_decoded(decoder, line) for line in lines], self._columns, everything=everything)
 
     @cached_property
     def _few(self) -> Decoder | None:
         """What decodes as much as tells what to do with a record."""
-        return self._decoder([])
+        can = self._decodes(jmes.Need())
+        return Decoder(self._kind.item, self._always, self._attributes) if can else None
 
     @cached_property
     def _all(self) -> Decoder | None:
         """What decodes all that the typed populations need."""
-        return self._decoder([each.need for each in self._typed])
+        return self._decoder(each.need for each in self._typed)
 
     @cached_property
     def _typed(self) -> Collection[Population]:
@@ -144,17 +145,17 @@ class OnePass:
     def _decodes(self, need: jmes.Need) -> bool:
         # What may hold a secret has to be taken out of whole records.
         can = self._is_decoding and not self._kind.secret
-        return can and is_typed(self._kind.item, jmes.Need.union([self._always, need]))
+        return can and is_typed(self._kind.item, jmes.Need.union([self._always, self._names, need]))
 
     def _decoder(self, needs: Iterable[jmes.Need]) -> Decoder | None:
         """Return what decodes all that is needed; None where whole records have to be."""
-        need = jmes.Need.union([self._always, *needs])
+        need = jmes.Need.union([self._always, self._names, *needs])
         return Decoder(self._kind.item, need, self._attributes) if self._decodes(need) else None
 
     @cached_property
     def _columns(self) -> Mapping[str, Table]:
-        """What reads the columns of the account, and those that are read here."""
-        return {path: self._table([path]) for path in (*self._account, *filter(None, (self._kind.instant,)))}
+        """What reads the columns of the account, and the instants."""
+        return {path: self._table([path]) for path in self._read}
 
     @cached_property
     def _keys(self) -> Table:
@@ -182,8 +183,9 @@ class OnePass:
         if skip:
             numbers = [number for number in numbers if number not in skip]
         keys, cared = self._keys(rows.found), 0
-        for inside, alike in self._alike(rows.found, numbers):
-            cared += self._judge(rows, keys, alike, inside, page)
+        if not self._careless.issuperset(keys):
+            for inside, alike in self._alike(rows.found, numbers):
+                cared += self._judge(rows, keys, alike, inside, page)
         if numbers:
             self._cared += (cared / len(numbers) - self._cared) / 8
 
@@ -191,32 +193,33 @@ class OnePass:
         self, rows: Rows, keys: Sequence[Any], numbers: Sequence[int], inside: Inside, page: int
     ) -> int:
         """Offer records that lie in the same windows to the checks; return how many some check cares for."""
-        plan_of, found, cared = self._plans.setdefault(inside, {}).get, rows.found, 0
-        for number in numbers:
-            plan = plan_of(keys[number], _UNKNOWN)
+        plan_of, found, few = self._plans.setdefault(inside, {}).get, rows.found, not rows.everything
+        cared = 0
+        if len(numbers) < len(found):
+            keys, found = [keys[number] for number in numbers], [found[number] for number in numbers]
+        for number, key, row in zip(numbers, keys, found, strict=True):
+            plan = plan_of(key, _UNKNOWN)
             if plan is None:
                 continue
-            row = found[number]
-            if row is not None and plan is _UNKNOWN:
-                plan = self._plan_of(keys[number], inside)
+            if plan is _UNKNOWN and row is not None:
+                plan = self._plan_of(key, inside)
                 if plan is None:
                     continue
             cared += 1
-            if row is not None and plan.reads_rows and not rows.everything:
-                row = _decoded(self._all, rows.lines[number])
-            if row is None:
+            reread = few and row is not None and plan.reads_rows
+            part = _decoded(self._all, rows.lines[number]) if reread else row
+            if part is None:
                 self._take_strange(self._received(rows, number, page), rows.lines[number])
                 continue
             for together in plan.of_rows:
                 together.count += 1
-                left = together.left_open(row)
+                left = together.left_open(part)
                 if left is not None:
-                    together.step(left, plain(row), self._received(rows, number, page))
-            for population in plan.outside:
-                population.outside += 1
-            if plan.offers:
+                    together.step(left, plain(part), self._received(rows, number, page))
+            if plan.has_more:
                 received = self._received(rows, number, page)
-                plan.offer(plain(row) if plan.offers_rows else self._whole(received), received)
+                record = self._whole(received) if plan.offers_records else None
+                plan.offer(plain(part) if plan.offers_rows else record, received)
         return cared
 
     def _take_strange(self, received: Received, line: bytes) -> None:
@@ -271,13 +274,15 @@ class OnePass:
             return [((), numbers)]
         if self._kind.instant is None or self._kind.buckets:
             return [(None, numbers)]
+        if len(numbers) < len(found):
+            found = [found[number] for number in numbers]
         times = self._columns[self._kind.instant](found)
         inside = self._inside(times)
         if inside is not None:
             return [(inside, numbers)]
         groups: dict[Inside, list[int]] = {}
-        for number in numbers:
-            groups.setdefault(self._inside([times[number]]), []).append(number)
+        for number, time in zip(numbers, times, strict=True):
+            groups.setdefault(self._inside([time]), []).append(number)
         return groups.items()
 
     def _inside(self, times: Sequence[Any]) -> Inside:
@@ -306,6 +311,7 @@ class OnePass:
             together.settle()
         self._functions.clear()
         self._plans.clear()
+        self._careless.clear()
 
     def _plan_of(self, key: Any, inside: Inside) -> _Plan | None:
         """Return what is done with records of a key that lie in some windows; None for nothing."""
@@ -315,6 +321,8 @@ class OnePass:
         plans = self._plans[inside]
         if key not in plans:
             plans[key] = self._planned(None if key is _ABSENT else key, inside)
+            if plans[key] is None:
+                self._careless.add(key)
         return plans[key]
 
     def _planned(self, key: Any, inside: Inside) -> _Plan | None:
@@ -419,6 +427,14 @@ def _left(tests: Iterable[Test], known: AbstractSet[str], record: JSON) -> list[
     return left
 
 
+def _need(paths: Iterable[str]) -> jmes.Need:
+    """Return the need of the values at some paths."""
+    need = jmes.Need()
+    for path in paths:
+        need.at(path).whole = True
+    return need
+
+
 def _record(values: Mapping[str, JSON]) -> dict[str, Any]:
     """Return a record that has these values at these paths, and nothing else."""
     record: dict[str, Any] = {}
@@ -436,9 +452,9 @@ class _Plan:
     What is done with the records that are alike in what tells them apart, and in the windows that they lie in.
 
     Together are checks of which nothing is left to test: `of_rows` those for which what was decoded is enough,
-    *of_records* those that look at whole records. To the *others* belong the tests that are left; `outside` are those
-    in whose window the records do not lie. `reads_rows` says that something of them is enough for some check, and
-    `offers_rows` for all that are not in `of_rows`.
+    *of_records* those that look at whole records. To the *others* belong the tests that are left; *outside* are those
+    in whose window the records do not lie. `reads_rows` says that some check looks at what was decoded; those that are
+    not in `of_rows` are offered that or whole records, or nothing if none of them looks.
     """
 
     def __init__(
@@ -453,12 +469,13 @@ class _Plan:
     ) -> None:
         self._decoder = decoder
         self.of_rows = of_rows
-        self.outside = outside
         self._of_records = of_records
         self._others = others
-        self.offers = bool(of_records or others)
+        self._outside = outside
         self.offers_rows = is_typed and bool(others) and not of_records
+        self.offers_records = bool(of_records or others) and not self.offers_rows
         self.reads_rows = self.offers_rows or bool(of_rows)
+        self.has_more = self.offers_rows or self.offers_records or bool(outside)
 
     @cached_property
     def decoder(self) -> Decoder | None:
@@ -474,12 +491,12 @@ class _Plan:
         for together in self.of_rows:
             together.count += 1
             together.step(range(len(together.everies)), record, received)
-        for population in self.outside:
-            population.outside += 1
         self.offer(record, received)
 
     def offer(self, record: JSON, received: Received) -> None:
         """Offer a record to all checks but those of rows."""
+        for population in self._outside:
+            population.outside += 1
         for together in self._of_records:
             together.take(record, received)
         for population, tests in self._others:

@@ -79,8 +79,11 @@ def _typed(schema: JSONSchema, need: Need, attributes: Attributes) -> tuple[Any,
     if schema["type"] != "object":
         return _LEAVES[schema["type"]]
     required, fields, shapes = schema.get("required", ()), [], {}
-    for name, below in sorted(need.fields.items()):
-        made, shape = _typed(schema["properties"][name], below, attributes)
+    # In the order of the schema, in which they come: so msgspec finds the next one at once.
+    for name, properties in schema["properties"].items():
+        if name not in need.fields:
+            continue
+        made, shape = _typed(properties, need.fields[name], attributes)
         # No field can hold null, which would not be as the schema says.
         default = {} if name in required else {"default": None}
         fields.append((attributes[name], made, msgspec.field(name=name, **default)))

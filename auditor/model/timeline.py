@@ -48,7 +48,7 @@ KNOWN: Final = _Known()
 
 
 _DIGITS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
-_FORM: Final = b"0000-00-00T00:00:00.000Z"
+_FORM: Final = b"0000-00-00T00:00:00.000Z\n"
 _TENS: Final = b"012345"
 """Digits with which minutes and seconds begin."""
 
@@ -64,14 +64,15 @@ def span(texts: Sequence[str]) -> tuple[str, str] | None:
         TypeError: one is no text.
     """
     try:
-        joined = "".join(texts).encode()
+        joined = "\n".join(texts).encode()
     except UnicodeEncodeError:
         return None
-    if not joined or joined.translate(_DIGITS) != _FORM * len(texts) or set(map(len, texts)) != {_LENGTH}:
+    if not joined or joined.translate(_DIGITS) != (_FORM * len(texts))[:-1]:
         return None
-    if joined[_MINUTE::_LENGTH].strip(_TENS) or joined[_SECOND::_LENGTH].strip(_TENS):
+    if joined[_MINUTE :: len(_FORM)].strip(_TENS) or joined[_SECOND :: len(_FORM)].strip(_TENS):
         return None
-    first, last = min(texts), max(texts)
+    ordered = sorted(texts)  # which is quick on what is in order, or backwards
+    first, last = ordered[0], ordered[-1]
     # What these two begin with, all others do.
     hours = {first[:_HOUR_ENDS], last[:_HOUR_ENDS]}
     if len(hours) > 1:
