@@ -349,3 +349,21 @@ def test_the_page_on_testing_shows_the_example_that_is_run():
     for name in ("deletions.yaml", "deletions.test.yaml"):
         text = (EXAMPLE / name).read_text("utf-8").partition("\n")[2]
         assert f"```yaml\n{text}```" in page
+
+
+@pytest.mark.parametrize(
+    "records",
+    ["[{id: e}]", "[{id: e, recordedAt: yesterday}]", "gone.json"],
+    ids=["required", "format", "file"],
+)
+def test_validate_finds_what_a_test_could_not_be_run_with(auditor, tmp_path, monkeypatch, records: str):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.yaml").write_text(POLICY, "utf-8")
+    (tmp_path / "policy.test.yaml").write_text(
+        f"version: 1\nas_of: 2026-11-21\ntests: {{a: {{records: {{activities: {records}}}, expect: pass}}}}\n",
+        "utf-8",
+    )
+    told = [auditor(command, "policy.yaml") for command in ("validate", "test")]
+    assert [ran.code for ran in told] == [1, 1]
+    mistakes = [ran.err.rpartition("auditor:")[0] for ran in told]
+    assert mistakes[0] == mistakes[1] != ""

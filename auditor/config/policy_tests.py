@@ -28,6 +28,7 @@ from auditor.config.records import read_records
 from auditor.config.request import PACK_PREFIX, PROJECT_FILE, Reading, Request
 from auditor.config.variables import Given
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean, unknown_check
+from auditor.model.drift import Documented
 from auditor.model.instant import parse_instant
 from auditor.model.policy import Check, PolicyFile, Query
 from auditor.model.policy_test import PolicyTest, PolicyTestFile, TestCase, TestedPolicy, TestSuite
@@ -172,6 +173,7 @@ class _Suite:
         self._reads_records = reads_records
         self._read: dict[tuple[str, Path], tuple[JSON, ...] | None] = {}
         self._seen: set[str] = set()
+        self._documented: dict[str, Documented] = {}
 
     def add(self, place: _Place) -> None:
         """Take the tests of a place, and the policies there."""
@@ -231,6 +233,9 @@ class _Suite:
             kind: self._records(kind, given, path, root, here.at("records", kind))
             for kind, given in test.records.items()
         }
+        if not _expects_error(test):
+            for kind, given in test.records.items():
+                self._check_documented(kind, given, here.at("records", kind))
         run = self._inside(test.run, path, root, here.at("run")) if test.run is not None else None
         self._check_declared(test.variables, pack, here.at("variables"))
         values: Values = {}
@@ -332,6 +337,22 @@ class _Suite:
             self._read[key] = read.value[kind] if read.value else None
         return self._read[key]
 
+    def _check_documented(self, kind: str, given: str | tuple[JSON, ...], here: Address) -> None:
+        """Report records that stand in the test and could be no answer, so that nothing would be judged by them."""
+        if isinstance(given, str) or kind not in self.catalogue:
+            return
+        if kind not in self._documented:
+            self._documented[kind] = Documented(self.catalogue[kind].item)
+        for position, record in enumerate(given):
+            if flaw := self._documented[kind].flaw(without(record, self.catalogue[kind].secret)):
+                self._report(
+                    "test.undocumented-record",
+                    "Record not as documented",
+                    f"A record of {kind} is not as documented at {flaw}.",
+                    f"See auditor schema {kind}; a test of just that expects an error.",
+                    here.at(position),
+                )
+
     def _inside(self, name: str, path: Path, root: Path, here: Address) -> Path | None:
         """Return what a name beside a file of tests leads to; None where that is not inside the project."""
         found = path.parent / name
@@ -350,6 +371,10 @@ def _folder_shown(place: _Place, reading: Reading) -> str:
         return f"{place.policies}/"
     shown = reading.shown(reading.folder / place.policies)
     return "" if shown == "." else f"{shown}/"
+
+
+def _expects_error(test: PolicyTest) -> bool:
+    return test.expect.verdict == "error" or (test.expect.code or "").startswith("evidence.")
 
 
 def _for_a_test(problem: Diagnostic, here: Address) -> Diagnostic:

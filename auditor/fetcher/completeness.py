@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import orjson
 
-from auditor.fetcher.drift import Shape, drift
-from auditor.fetcher.failures import AGAIN, FetchError
+from auditor.fetcher.failures import AGAIN, FetchError, drift
 from auditor.fetcher.seen import Seen
+from auditor.model.drift import Documented
 from auditor.model.evidence import Assurance
 from auditor.model.instant import Duration, Window, edges, format_instant, parse_instant
 from auditor.model.plan import PlannedQuery
@@ -94,11 +94,11 @@ class Ledger:
     last: datetime | None = None
     _seen: Seen = field(init=False, default_factory=Seen)
     _starts: set[datetime] = field(init=False, default_factory=set)
-    _shape: Shape = field(init=False)
+    _documented: Documented = field(init=False)
     _instant_path: str | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._shape = Shape(self.kind.item)
+        self._documented = Documented(self.kind.item)
         self._instant_path = self.kind.buckets.start if self.kind.buckets else self.kind.instant
 
     @property
@@ -132,7 +132,8 @@ class Ledger:
         All that has to be looked at of one record comes before the next one: a page of them does not fit into
         the processor's cache.
         """
-        self._shape.check(record, number)
+        if flaw := self._documented.flaw(record):
+            raise drift(number, flaw)
         instant = _instant(record, self._instant_path, number) if self._instant_path else None
         key = _key(instant, self._name(record, instant, number))
         return instant, key, hashlib.blake2b(_canonical(record, number), digest_size=16).digest()

@@ -21,6 +21,11 @@ class FetchError(Exception):
         self.failure = Failure(code=code, reason=reason, help=help)
 
 
+def drift(number: int, what: str) -> FetchError:
+    """Return the error for a record, known by its number on its page, that is not as documented."""
+    return FetchError("evidence.drift", f"Record {number} of a page is not as documented at {what}.", DRIFT)
+
+
 class FilterRefusedError(FetchError):
     """What was asked first is refused with status 400: another filter may be taken."""
 

@@ -3,53 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
-from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError, best_match
-
-from auditor.fetcher.failures import DRIFT, FetchError
 from auditor.model.document import JSONSchema
 from auditor.model.instant import parse_instant
 from auditor.model.value import JSON
 
-_FORMATS: Final = FormatChecker(formats=())
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 
-@_FORMATS.checks("date-time", raises=ValueError)
-def _is_instant(value: object) -> bool:
-    return not isinstance(value, str) or bool(parse_instant(value))
-
-
-class Shape:
+class Documented:
     """
-    The documented shape of a record: a JSON Schema.
+    What a record is documented to be: a JSON Schema.
 
-    `jsonschema` is the judge. It takes a sixth of a millisecond for a small event, so what keeps the schema by
-    a test of the plain keywords that most of them are made of never comes before it.
+    `jsonschema` is the judge. It takes a sixth of a millisecond for a small event, and longer to import, so what keeps
+    the schema by a test of the plain keywords that most of them are made of never comes before it.
     """
 
     def __init__(self, schema: JSONSchema) -> None:
-        self._validator = Draft202012Validator(schema, format_checker=_FORMATS)
+        self._schema = schema
         self._surely_keeps = surely_keeps(schema)
 
-    def check(self, record: JSON, number: int) -> None:
-        """
-        Do nothing if a record, known by its number on its page, is as documented.
-
-        Raises:
-            FetchError: it is not; the message names place and rule, and not the value, which may be personal.
-        """
+    def flaw(self, record: JSON) -> str:
+        """Return which rule a record breaks and where, not by which value, which may be personal; empty for none."""
         if self._surely_keeps(record):
-            return
-        error = best_match(self._validator.iter_errors(record))
-        if error is not None:
-            raise drift(number, f"{_place(error)}: {_rule(error)}")
+            return ""
+        from jsonschema.exceptions import best_match
+
+        error = best_match(self.judge.iter_errors(record))
+        return "" if error is None else f"{_place(error)}: {_rule(error)}"
+
+    @cached_property
+    def judge(self) -> Draft202012Validator:
+        """What decides where a record is not surely as documented; instants are those of `auditor.model.instant`."""
+        from jsonschema import Draft202012Validator, FormatChecker
+
+        formats = FormatChecker(formats=())
+        formats.checks("date-time", raises=ValueError)(_is_instant)
+        return Draft202012Validator(self._schema, format_checker=formats)
 
 
-def drift(number: int, what: str) -> FetchError:
-    """Return the error for a record, known by its number on its page, that is not as documented."""
-    return FetchError("evidence.drift", f"Record {number} of a page is not as documented at {what}.", DRIFT)
+def _is_instant(value: object) -> bool:
+    return not isinstance(value, str) or bool(parse_instant(value))
 
 
 def _place(error: ValidationError) -> str:
@@ -61,7 +59,7 @@ def _place(error: ValidationError) -> str:
 def _rule(error: ValidationError) -> str:
     """Return which rule of the schema is broken, without the value, which may be personal."""
     if error.validator == "required":
-        return error.message
+        return str(error.message)
     return f"{error.validator} {error.validator_value!r:.80} is documented"
 
 
