@@ -20,9 +20,9 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypedDict
 import msgspec
 import orjson
 
-from auditor.fetcher.drift import Shape, drift
-from auditor.fetcher.failures import FetchError
+from auditor.fetcher.failures import FetchError, drift
 from auditor.fetcher.seen import Seen
+from auditor.model.drift import Documented
 from auditor.model.evidence import Failure
 from auditor.model.instant import parse_instant
 from auditor.model.resource import ResourceKind, value_at, without
@@ -343,14 +343,11 @@ def documented(kind: ResourceKind, lines: Lines) -> Callable[[int, dict[str, Any
     It raises:
         FetchError: a record is not; the message names the line.
     """
-    shape = Shape(kind.item)
+    shape = Documented(kind.item)
 
     def ensure(place: int, record: dict[str, Any]) -> None:
-        found = without(record, kind.secret)
-        try:
-            shape.check(found, 0)
-        except FetchError:
-            shape.check(found, lines.number(place))  # which takes long to tell
+        if flaw := shape.flaw(without(record, kind.secret)):
+            raise drift(lines.number(place), flaw)
 
     return ensure
 
