@@ -561,6 +561,36 @@ def test_a_run_does_not_go_on_over_what_has_aged_out_since(auditor: Run, monkeyp
     assert codes["default/mine/somebody"] == "evidence.not-covered"
 
 
+@pytest.mark.usefixtures("policy")
+@pytest.mark.parametrize(
+    "ended", [True, False], ids=["whose queries had ended", "whose queries had not ended"]
+)
+def test_what_was_read_in_time_counts_however_late_the_run_goes_on(
+    ended: bool,  # noqa: FBT001
+    auditor: Run,
+    tmp_path,
+    monkeypatch,
+):
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with tenant(monkeypatch, "small-pages=20") as running:
+        with monkeypatch.context() as patch:
+            patch.setattr("auditor.app.run.finish", killed)
+            auditor(*words())
+        path = folder(tmp_path) / "journal.ndjson"
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if ended or '"what":"end"' not in line), "utf-8")
+        assert len(journal(folder(tmp_path), "end")) == (2 if ended else 0)
+        running.requests.clear()
+        later = lambda: datetime.now(UTC) + timedelta(days=20)  # noqa: E731, TID251  # the tenant lives now
+        monkeypatch.setattr("auditor.app.simulation.wall_clock", later)
+        gone_on = auditor("resume", "--json")
+    assert (gone_on.code, running.requests) == (2, [])
+    assert ("after it had aged out" in gone_on.out) is not ended
+    assert auditor("replay").code == 2
+
+
 KILLS = """\
 import contextlib, io, json, os, signal, sys, time
 from auditor import cli

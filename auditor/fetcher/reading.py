@@ -237,17 +237,29 @@ class Reading:
                     await self._walk_along(Part(filter=text, window=newest, holder=holder, depth=DEEPEST))
 
     def _read_again(self) -> Window | None:
-        """Return what is newest, if it is to be read once more; as before where a run is judged again."""
+        """Return what is newest, if it is to be read once more; as before where that was decided before."""
         archive = self.settings.archive
         known = archive.cut(self.query.id, NEWEST)
         if known is not None or archive.sealed:
             return known.pieces[0] if known is not None else None
-        window, asked_at = self.query.window, self._newest_asked_at
-        if window is None or asked_at is None or self.kind.settled(self.settings.clock()) < asked_at:
+        before = archive.ends.get(self.query.id)
+        window, asked_at, now = self.query.window, self._newest_asked_at, self.settings.clock()
+        if (
+            (before and before.complete)
+            or window is None
+            or asked_at is None
+            or self.kind.settled(now) < asked_at
+        ):
             return None
         late = asked_at - self.kind.settled(asked_at)
         newest = Window(max(window.start, window.end - LATE * late), window.end)
         if not late or newest.end + LATE * late < asked_at:
+            return None
+        held = coverage(newest, self.kind, now)
+        if held is not None and held.uncovered is not None:
+            self._progress.warnings.append(
+                f"What came late to {newest} can not be looked for any more: the run went on after it had aged out."
+            )
             return None
         archive.note_cut(self.query.id, NEWEST, 0, (newest,))
         return newest
