@@ -367,4 +367,46 @@ def test_pages_beside_a_file_that_is_not_held_are_counted_together(tmp_path):
     options = [f"activities={tmp_path / name}" for name in ("events.ndjson", "page.json")]
     found = stream_records(options, KINDS, larger_than=0)
     assert found.value is not None
-    assert found.value["activities"] == (*EVENTS, *EVENTS)
+    assert isinstance(found.value["activities"], Streamed)
+    assert tuple(found.value["activities"]) == (*EVENTS, *EVENTS)
+
+
+def test_files_are_held_as_long_as_they_are_small_together(tmp_path):
+    (tmp_path / "one.ndjson").write_bytes(lines(EVENTS))
+    (tmp_path / "other.json").write_bytes(dumped(page(EVENTS), indent=1))
+    options = [f"activities={tmp_path / name}" for name in ("one.ndjson", "other.json")]
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    for room, are_held in ((size, True), (size - 1, False), (len(lines(EVENTS)), False)):
+        found = stream_records(options, KINDS, larger_than=room)
+        assert found.value is not None
+        assert isinstance(found.value["activities"], tuple) is are_held
+        assert tuple(found.value["activities"]) == (*EVENTS, *EVENTS)
+
+
+@pytest.mark.parametrize("form", ["page", "array", "indented page", "gzip page"])
+@pytest.mark.parametrize("block", [1, 10_000])
+def test_the_records_of_a_page_that_is_not_held_are_lines(form, block, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_BLOCK", block)
+    path = tmp_path / "events.json"
+    items: list[JSON] = [*EVENTS, {"id": "é", "text": "a\nb", "list": [1, {}], "recordedAt": "x"}]
+    content = dumped(items if form == "array" else page(items), indent=1 if "indented" in form else None)
+    path.write_bytes(gzip.compress(content) if "gzip" in form else content)
+    found = streamed(path).value
+    assert found is not None
+    (part,) = found["activities"].parts
+    blocks = list(part.blocks())
+    assert b"".join(block for _, block in blocks).count(b"\n") == len(items)
+    assert [json.loads(line) for _, block in blocks for line in block.splitlines()] == items == list(part)
+    places = [place for place, _ in blocks]
+    assert places == [sum(len(block) for _, block in blocks[:number]) for number in range(len(blocks))]
+    assert [part.number(place) for place in places] == ([1, 2, 3, 4] if block == 1 else [1])
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"_embedded": 5}', b'{"_embedded": {"activities": 5}}', b"{", b'[{}, {"a": }]']
+)
+def test_what_is_neither_a_page_nor_an_array_is_told_as_if_it_were_held(content, tmp_path):
+    path = tmp_path / "events.json"
+    path.write_bytes(content)
+    (told,) = streamed(path).diagnostics
+    assert told == only(read_records([f"activities={path}"], KINDS), "records.unreadable")

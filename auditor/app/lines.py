@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from math import ceil
 from typing import Final, TypeAlias
 
 from auditor import config, fetcher
 from auditor.app.workers import LEAST_BYTES, cores, end_processes, in_parts
 from auditor.evaluator import Audit, AuditState
-from auditor.fetcher import Scan, Survey
+from auditor.fetcher import Place, Scan, Survey
 from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.evidence import Failure
 from auditor.model.plan import Plan
@@ -43,9 +44,10 @@ def read(options: Sequence[str], catalogue: Catalogue, processes: int | None) ->
     return Checked(None if problems else given, tuple(problems))
 
 
-def _survey(kind: ResourceKind, files: Sequence[config.Lines], processes: int | None) -> Checked[Survey]:
+def _survey(kind: ResourceKind, files: Sequence[config.File], processes: int | None) -> Checked[Survey]:
+    dealt = [(kind, parts) for parts in _dealt(files, processes)]
     try:
-        found = in_parts(_scan, [(kind, number, part) for number, part in _cut(files, processes)], processes)
+        found = [each for scans in in_parts(_scanned, dealt, processes) for each in scans]
         problems = tuple(each for each in found if isinstance(each, Diagnostic))
         if problems:
             return Checked(None, problems)
@@ -54,38 +56,52 @@ def _survey(kind: ResourceKind, files: Sequence[config.Lines], processes: int | 
         return Checked(None, (_unreadable(files[0], error),))
 
 
-def _scan(part: tuple[ResourceKind, int, config.Lines]) -> Scan | Diagnostic:
-    kind, number, lines = part
+def _scanned(dealt: tuple[ResourceKind, Sequence[_FilePart]]) -> list[Scan | Diagnostic]:
+    kind, parts = dealt
+    return [_scan(kind, *part) for part in parts]
+
+
+def _scan(kind: ResourceKind, number: int, file: config.File) -> Scan | Diagnostic:
     try:
-        return fetcher.scan(kind, number, lines)
+        return fetcher.scan(kind, number, file)
     except config.UNREADABLE as error:
-        return _unreadable(lines, error)
+        return _unreadable(file, error)
 
 
-def _unreadable(lines: config.Lines, error: Exception) -> Diagnostic:
+def _unreadable(file: config.File, error: Exception) -> Diagnostic:
     if isinstance(error, fetcher.LineError):
-        error = ValueError(f"line {lines.number(error.place)} {error.reason}")
-    return config.unreadable(str(lines.path), error)
+        error = ValueError(f"{file.unit} {file.number(error.place)} {error.reason}")
+    return config.unreadable(str(file.path), error)
 
 
-def _cut(files: Sequence[config.Lines], processes: int | None) -> Iterator[tuple[int, config.Lines]]:
-    """Yield the parts of some files that are worth a process each, with the number of the file."""
-    processes = processes or cores()
-    for number, file in enumerate(files, start=1):
-        for part in file.cut(max(1, min(processes, file.path.stat().st_size // LEAST_BYTES))):
-            yield number, part
+_FilePart: TypeAlias = tuple[int, config.File]
+"""A file or a part of one, with the number of the file among those of its kind."""
+
+
+def _dealt(files: Sequence[config.File], processes: int | None) -> list[list[_FilePart]]:
+    """Return parts of files, in their order, dealt to as many processes as are worth it; of about the same size."""
+    sizes = [file.path.stat().st_size for file in files]
+    total = max(sum(sizes), 1)
+    number = max(1, min(processes or cores(), total // LEAST_BYTES))
+    dealt: list[list[_FilePart]] = [[] for _ in range(number)]
+    before = 0.0
+    for position, (file, size) in enumerate(zip(files, sizes, strict=True), start=1):
+        parts = file.cut(ceil(size * number / total) or 1)
+        for part in parts:
+            dealt[min(int(before * number / total), number - 1)].append((position, part))
+            before += size / len(parts)
+    return [parts for parts in dealt if parts]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Share:
-    """What one process judges: a part of a file, for some queries; `number` tells it from others."""
+    """What one process judges: parts of files, for some queries; `number` tells it from others."""
 
     audit: Callable[..., Audit]
     kind: ResourceKind
     queries: Sequence[str]
-    file: int
-    lines: config.Lines
-    repeated: frozenset[int]
+    parts: Sequence[_FilePart]
+    repeated: frozenset[Place]
     folder: RunFolder | None
     number: int
 
@@ -116,13 +132,12 @@ async def judge(
                 audit=alike,
                 kind=catalogue[name],
                 queries=queries,
-                file=number,
-                lines=part,
-                repeated=frozenset(place for file, place in records.repeated if file == number),
+                parts=parts,
+                repeated=records.repeated,
                 folder=folder,
-                number=position,
+                number=number,
             )
-            for position, (number, part) in enumerate(_cut(_lines_of(records), processes), start=1)
+            for number, parts in enumerate(_dealt(_files_of(records), processes), start=1)
         ]
         several = min(processes or cores(), len(shares)) > 1
         failure = await (_together(shares, audit, processes) if several else _here(shares, audit))
@@ -130,8 +145,8 @@ async def judge(
     return found
 
 
-def _lines_of(records: Survey) -> tuple[config.Lines, ...]:
-    return tuple(lines for lines in records.files if isinstance(lines, config.Lines))
+def _files_of(records: Survey) -> tuple[config.File, ...]:
+    return tuple(file for file in records.files if isinstance(file, config.File))
 
 
 async def _here(shares: Sequence[_Share], audit: Audit) -> Failure | None:
@@ -181,21 +196,21 @@ def _judged(share: _Share, audit: Audit) -> Iterator[None]:
         FetchError: a record is not as documented, as far as it is read.
         ValueError, OSError, EOFError: the file can not be read any more; and what its compression raises.
     """
-    shape = fetcher.documented(share.kind, share.lines)
-    one_pass = audit.one_pass(share.queries, ensure_documented=partial(shape, 0))
-    for place, block in share.lines.blocks():
-        repeated: Collection[int] = ()
-        if any(place <= each < place + len(block) for each in share.repeated):
-            repeated = {
-                number for number, (at, _) in enumerate(_numbered(place, block)) if at in share.repeated
-            }
-        try:
-            one_pass.judge(one_pass.decode(block), share.file, repeated)
-        except fetcher.FetchError:
-            for at, line in _numbered(place, block):
-                shape(at, parse_json(line))  # which tells the line
-            raise
-        yield
+    documented = [fetcher.documented(share.kind, file) for _, file in share.parts]
+    one_pass = audit.one_pass(share.queries, ensure_documented=partial(documented[0], 0))
+    for (number, file), ensure in zip(share.parts, documented, strict=True):
+        for place, block in file.blocks():
+            repeated: Collection[int] = ()
+            if any(each == number and place <= at < place + len(block) for each, at in share.repeated):
+                found = enumerate(_numbered(place, block))
+                repeated = {line for line, (at, _) in found if (number, at) in share.repeated}
+            try:
+                one_pass.judge(one_pass.decode(block), number, repeated)
+            except fetcher.FetchError:
+                for at, line in _numbered(place, block):
+                    ensure(at, parse_json(line))  # which tells the line
+                raise
+            yield
 
 
 def _numbered(place: int, block: bytes) -> Iterator[tuple[int, bytes]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from auditor.config.project import load, load_frameworks, load_readable, located
     from auditor.config.records import (
         UNREADABLE,
+        File,
         Lines,
         Streamed,
         read_records,
@@ -35,6 +36,7 @@ __all__ = [
     "PROJECT_FILE",
     "UNREADABLE",
     "WAIVERS_FILE",
+    "File",
     "Lines",
     "Request",
     "Streamed",
@@ -71,7 +73,7 @@ __getattr__ = lazily(
         "memory": "Validated recall remember",
         "policy_tests": "load_tests",
         "project": "load load_frameworks load_readable located",
-        "records": "UNREADABLE Lines Streamed read_records stream_records unreadable",
+        "records": "UNREADABLE File Lines Streamed read_records stream_records unreadable",
         "request": "PROJECT_FILE WAIVERS_FILE Request",
         "waivers": "waivers_of",
     },

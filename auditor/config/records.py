@@ -15,8 +15,9 @@ from gzip import GzipFile
 from io import SEEK_END, BufferedReader, BytesIO, RawIOBase
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, TypeAlias, TypedDict, cast
 
+import msgspec
 import zstandard
 
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
@@ -59,6 +60,7 @@ class Lines:
     kind: ResourceKind
     start: int = 0
     end: int | None = None
+    unit: ClassVar = "line"
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
         """
@@ -120,10 +122,68 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True)
+class Items:
+    """
+    The records of a page or an array, as if each were a line; while they are read the file is held, and never its tree.
+
+    Places are in bytes from the beginning of these lines.
+    """
+
+    path: Path
+    kind: ResourceKind
+    unit: ClassVar = "record"
+
+    def blocks(self) -> Iterator[tuple[int, bytes]]:
+        """
+        Yield records as whole lines, some at a time, with the place where they begin.
+
+        Raises:
+            ValueError: the file is neither a page nor an array any more.
+            OSError, EOFError, zlib.error, zstandard.ZstdError: as of `Lines`.
+        """
+        with _opened(self.path) as stream:
+            found = _split(_bounded(stream), self.kind)
+        if found is None:
+            raise ValueError("it is neither a page nor an array")
+        place, size, waiting = 0, 0, list[bytes]()
+        for item in found.items:
+            text = bytes(item)
+            waiting.append(msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text)
+            size += len(waiting[-1]) + 1
+            if size >= _BLOCK:
+                yield place, b"\n".join((*waiting, b""))
+                place, size, waiting = place + size, 0, []
+        if waiting:
+            yield place, b"\n".join((*waiting, b""))
+
+    def __iter__(self) -> Iterator[JSON]:
+        """
+        Yield the records.
+
+        Raises:
+            ValueError, OSError, EOFError, zlib.error, zstandard.ZstdError: as of `blocks`.
+        """
+        for _, block in self.blocks():
+            for line in block.splitlines():
+                yield without(parse_json(line), self.kind.secret)
+
+    def number(self, place: int) -> int:
+        """Return which record begins at a place, counted from 1."""
+        return 1 + sum(block[: max(place - start, 0)].count(b"\n") for start, block in self.blocks())
+
+    def cut(self, most: int) -> tuple[Items, ...]:  # noqa: ARG002  # as of `Lines`
+        """Return the parts that the file can be read in side by side: one."""
+        return (self,)
+
+
+File: TypeAlias = Lines | Items
+
+
+@dataclass(frozen=True, slots=True)
 class Streamed:
     """The records of files that are too large to be held."""
 
-    parts: tuple[Lines, ...]
+    parts: tuple[File, ...]
 
     def __iter__(self) -> Iterator[JSON]:
         return chain.from_iterable(self.parts)
@@ -155,11 +215,11 @@ def stream_records(
     options: Sequence[str], catalogue: Catalogue, *, larger_than: int | None = STREAMED
 ) -> Checked[Mapping[str, tuple[JSON, ...] | Streamed]]:
     """
-    Read the options as `read_records` does, but of files of lines that are larger, in bytes, nothing.
+    Read the options as `read_records` does, but of a kind whose files are larger together, in bytes, no records.
 
     Result: records by resource kind: `Streamed` where they are not held.
     """
-    found: dict[str, list[_Part]] = {}
+    files: dict[str, list[str]] = {}
     problems: list[Diagnostic] = []
     for option in options:
         kind, equals, file = option.partition("=")
@@ -168,76 +228,118 @@ def stream_records(
         elif kind not in catalogue:
             problems.append(_unknown_kind(kind, catalogue))
         else:
-            try:
-                part = _read(Path(file), catalogue[kind], larger_than)
-                found.setdefault(kind, []).append(part)
-            except UNREADABLE as error:
-                problems.append(unreadable(file, error))
+            files.setdefault(kind, []).append(file)
     records: dict[str, tuple[JSON, ...] | Streamed] = {}
-    are_all_read = not problems
-    for kind, parts in found.items():
-        lines = tuple(part.records for part in parts if isinstance(part.records, Lines))
-        if len(lines) == len(parts):
-            records[kind] = Streamed(lines)
-            continue
-        try:
-            held = [list(part.records) for part in parts]
-        except UNREADABLE as error:
-            problems.append(unreadable(str(lines[0].path), error))
-            continue
-        if are_all_read and (missing := _missing(parts, sum(map(len, held)))):
-            problems.append(_incomplete(kind, missing))
-        records[kind] = tuple(without(record, catalogue[kind].secret) for some in held for record in some)
+    for kind, names in files.items():
+        read = _read_all(names, catalogue[kind], larger_than)
+        problems += read.diagnostics
+        if read.value is not None:
+            records[kind] = read.value
     return Checked(None if problems else records, tuple(problems))
+
+
+def _read_all(
+    files: Sequence[str], kind: ResourceKind, larger_than: int | None
+) -> Checked[tuple[JSON, ...] | Streamed]:
+    """Read the files of one kind."""
+    # Of buckets none may be missing, which only who holds them all can tell; and a pipe is read once.
+    may_stream = larger_than is not None and not kind.buckets and all(Path(file).is_file() for file in files)
+    room = larger_than if may_stream else None
+    parts: list[_Part] = []
+    problems: list[Diagnostic] = []
+    for file in files:
+        try:
+            part = _read(Path(file), kind, room)
+        except UNREADABLE as error:
+            problems.append(unreadable(file, error))
+            continue
+        if room is not None:
+            room = 0 if part.records is None else room - part.size
+        parts.append(part)
+    if problems:
+        return Checked(None, tuple(problems))
+    held = [part.records for part in parts if part.records is not None]
+    if missing := _missing(parts):
+        return Checked(None, (_incomplete(kind.kind, missing),))
+    if len(held) < len(parts):
+        return Checked(Streamed(tuple(part.file for part in parts)))
+    return Checked(tuple(without(record, kind.secret) for records in held for record in records))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """
-    The records of one file.
+    The records of one file, of a size in bytes; None where there is no room for them.
 
     `links_on` tells of a page whether it links to a next one, and is None where the file is no page; `count` is
-    the number of records in the whole answer, where the page tells it.
+    the number of records in the whole answer, where the page tells it, and `items` that of its own.
     """
 
-    records: Sequence[JSON] | Lines
+    file: File
+    size: int
+    records: Sequence[JSON] | None
     links_on: bool | None = None
     count: int | None = None
+    items: int = 0
 
 
-def _missing(parts: Sequence[_Part], given: int) -> str:
-    """Return what is known to be missing from the pages of a kind with so many records, or an empty text."""
+def _missing(parts: Sequence[_Part]) -> str:
+    """Return what is known to be missing from the pages of a kind, or an empty text."""
     if all(part.links_on for part in parts):
         return "every given page links to a next one."
     counts = [part.count for part in parts if part.count is not None]
-    if counts and max(counts) > given:
-        return f"a page counts {max(counts)} records, and {given} are given."
+    if counts:
+        given = sum(part.items or sum(1 for _ in part.file) for part in parts)
+        if max(counts) > given:
+            return f"a page counts {max(counts)} records, and {given} are given."
     return ""
 
 
-def _read(path: Path, kind: ResourceKind, larger_than: int | None) -> _Part:
+def _read(path: Path, kind: ResourceKind, room: int | None) -> _Part:
     with _opened(path) as stream:
         content = stream.read(_HEAD)
-        # Of buckets none may be missing, which only who holds them all can tell; and a pipe is read once.
-        may_stream = larger_than is not None and kind.buckets is None and path.is_file()
-        if larger_than is not None and may_stream and _has_lines(content.removeprefix(_BOM)):
-            content += stream.read(max(larger_than + 1 - len(content), 0))
-            if len(content) > larger_than:
-                return _Part(records=Lines(path, kind))
-        content += stream.read(MAX_BYTES + 1 - len(content))
-    content = content.removeprefix(_BOM)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"it holds more than {MAX_BYTES // 1024**3} GiB")
+        has_lines = _has_lines(content.removeprefix(_BOM))
+        if room is not None and has_lines:
+            content += stream.read(max(room + 1 - len(content), 0))
+            if len(content) > room:
+                return _Part(file=Lines(path, kind), size=len(content), records=None)
+        content = _bounded(stream, content)
     if not re.search(rb"\S", content):
         raise ValueError("the file is empty; an empty collection is []")
+    size = len(content)
     if _has_lines(content):
-        return _Part(records=list(_lines(content)))
+        records = list(_lines(content))
+        return _Part(file=Lines(path, kind), size=size, records=records, items=len(records))
+    if room is not None and size > room and (found := _split(content, kind)) is not None:
+        return _Part(
+            file=Items(path, kind),
+            size=size,
+            records=None,
+            links_on=found.links_on,
+            count=found.count,
+            items=len(found.items),
+        )
     document = parse_json(content)
-    part = _Part(records=document) if isinstance(document, list) else _page(document, kind)
-    for position, record in enumerate(part.records, start=1):
+    page = _Page(document) if isinstance(document, list) else _page(document, kind)
+    for position, record in enumerate(page.items, start=1):
         if not isinstance(record, dict):
             raise ValueError(f"record {position} is no object")
-    return part
+    return _Part(
+        file=Items(path, kind),
+        size=size,
+        records=page.items,
+        links_on=page.links_on,
+        count=page.count,
+        items=len(page.items),
+    )
+
+
+def _bounded(stream: BufferedReader, content: bytes = b"") -> bytes:
+    """Return what a stream holds after what was read of it."""
+    content = (content + stream.read(MAX_BYTES + 1 - len(content))).removeprefix(_BOM)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it holds more than {MAX_BYTES // 1024**3} GiB")
+    return content
 
 
 @contextmanager
@@ -310,22 +412,60 @@ def _lines(content: bytes) -> Iterator[JSON]:
         yield _record(line, number)
 
 
-def _page(document: JSON, kind: ResourceKind) -> _Part:
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The records of a page or an array, and what it says of the rest."""
+
+    items: Sequence[Any]
+    links_on: bool | None = None
+    count: int | None = None
+
+
+def _page(document: JSON, kind: ResourceKind) -> _Page:
     """Return a page as PingOne answers it, or the one record that the document is."""
     if not isinstance(document, dict):
         raise ValueError("it is neither an object nor an array")
     items = value_at(document, kind.page.items) if kind.page.items else None
     if isinstance(items, list):
         count = value_at(document, kind.page.total) if kind.page.count == "items" else None
-        return _Part(
-            records=items,
+        return _Page(
+            items,
             links_on=bool(kind.page.next and value_at(document, kind.page.next)),
             count=count if isinstance(count, int) else None,
         )
     if any(value_at(document, path) is None for path in kind.identity):
         page = f"neither a page with {kind.page.items} nor a" if kind.page.items else "no"
         raise ValueError(f"it is {page} record of {kind.kind}")
-    return _Part(records=[document])
+    return _Page([document])
+
+
+def _split(content: bytes, kind: ResourceKind) -> _Page | None:
+    """Return a page or an array of which the records are bytes; None where it is neither."""
+    page, type_ = kind.page, Any
+    try:
+        if content.lstrip().startswith(b"["):
+            return _Page(msgspec.json.decode(content, type=list[msgspec.Raw]))
+        if page.items is None:
+            return None
+        paths = {page.items: list[msgspec.Raw], **{path: type_ for path in (page.next, page.total) if path}}
+        found = _page(msgspec.json.decode(content, type=_nested(paths)), kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return found if all(isinstance(item, msgspec.Raw) for item in found.items) else None
+
+
+def _nested(types: Mapping[str, Any]) -> Any:
+    """Return the type with which msgspec decodes what is at some dotted paths, and nothing else."""
+    below: dict[str, dict[str, Any]] = {}
+    for path, type_ in types.items():
+        step, _, rest = path.partition(".")
+        below.setdefault(step, {})[rest] = type_
+    fields = {step: rests[""] if "" in rests else _nested(rests) for step, rests in below.items()}
+    return _OBJECT("Page", fields, total=False)
+
+
+_OBJECT: Final[Any] = TypedDict
+"""Makes types while the program runs, of which no type checker knows."""
 
 
 _SUMMARIES: Final = {

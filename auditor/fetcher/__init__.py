@@ -18,7 +18,7 @@ from auditor.fetcher.reading import Reading
 from auditor.fetcher.session import Session
 from auditor.fetcher.settings import Settings
 from auditor.fetcher.slicing import Places
-from auditor.fetcher.surveying import LineError, Scan, Survey, documented, scan, survey
+from auditor.fetcher.surveying import LineError, Place, Scan, Survey, documented, scan, survey
 from auditor.model.environment import Environment
 from auditor.model.evidence import Page, QueryEnd, due_probes
 from auditor.model.plan import Plan, PlannedQuery
@@ -27,6 +27,7 @@ from auditor.model.resource import Catalogue
 __all__ = [
     "FetchError",
     "LineError",
+    "Place",
     "Scan",
     "Settings",
     "Survey",
