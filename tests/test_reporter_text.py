@@ -154,6 +154,13 @@ def test_a_text_beside_a_long_name_begins_below_it():
     ]
 
 
+def test_without_a_verdict_nothing_is_told_of_what_would_have_been_asked():
+    document = text(report(problems=problems(), variables=SAMPLES["several-environments"].variables))
+    assert "Problems" in document
+    assert "Queries" not in document
+    assert "Variables" not in document
+
+
 def test_a_reason_to_skip_is_told_once_and_never_left_out():
     skips = [verdict(Status.SKIP, check=name, reason="TICKET-1", code="policy.excluded") for name in "abc"]
     document = text(report(*skips))

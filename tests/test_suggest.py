@@ -296,6 +296,7 @@ def test_a_run_that_is_none_suggests_nothing(auditor, words, tmp_path):
     code, out, said = auditor(*words, "--from-run", "nothing")
     assert (code, out) == (1, "")
     assert "run.unreadable" in said
+    assert "there is no such folder" in " ".join(said.split())
     assert not (tmp_path / "mine").exists()
 
 

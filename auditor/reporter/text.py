@@ -56,14 +56,8 @@ def render(report: Report, *, width: int, color: bool, **_options: object) -> st
         page.put(tenant, "dim")
     if wording.nothing_selected(report):
         page.section(wording.NOTHING_SELECTED)
-    _put_queries(page, report)
-    if report.waivers:
-        page.section("Waivers")
-        page.facts(wording.waiver_uses(report))
-    if report.variables:
-        page.section("Variables")
-        for variable in report.variables:
-            page.put(_variable_line(variable), head="  ")
+    if report.verdicts:  # else nothing rests on them
+        _put_basis(page, report)
     for view in report.frameworks:
         _put_view(page, view)
     _put_matrix(page, report)
@@ -94,10 +88,10 @@ def render_diagnostics(diagnostics: Iterable[Diagnostic], *, width: int, color: 
     return str(page)
 
 
-def _put_queries(page: Page, report: Report) -> None:
-    if not report.asked:
-        return
-    page.section("Queries")
+def _put_basis(page: Page, report: Report) -> None:
+    """Write what the verdicts rest on: queries, waivers, variables."""
+    if report.asked:
+        page.section("Queries")
     warned: set[wording.Fact] = set()  # what several queries on one endpoint were told is told once
     for asked in report.asked:
         (_, what), *rest = wording.query(asked)
@@ -107,6 +101,13 @@ def _put_queries(page: Page, report: Report) -> None:
             fact for fact in rest if fact not in warned and not (complete and fact[0] == "correlation")
         )
         warned |= {fact for fact in rest if fact[0] == "warning"}
+    if report.waivers:
+        page.section("Waivers")
+        page.facts(wording.waiver_uses(report))
+    if report.variables:
+        page.section("Variables")
+        for variable in report.variables:
+            page.put(_variable_line(variable), head="  ")
 
 
 def _put_shared(page: Page, report: Report) -> None:

@@ -112,7 +112,8 @@ class RunFolder:
                 return Checked(None, (_no_run(path, f"{link} in it leads elsewhere"),))
             return Checked(cls(path, record))
         except FileNotFoundError:
-            return Checked(None, (_no_run(path, "there is no run.json in it"),))
+            why = "there is no run.json in it" if path.exists() else "there is no such folder"
+            return Checked(None, (_no_run(path, why),))
         except OSError as error:
             return Checked(None, (_no_run(path, error.strerror or str(error)),))
         except (ValueError, KeyError, TypeError) as error:
