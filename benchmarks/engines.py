@@ -75,6 +75,37 @@ def _project(given: Sequence[Check]) -> Path:
 
 def judge(folder: Path, given: Sequence[Check]) -> Prepared:
     """Judge lines alone, with policies compiled and planned before, and without an account of what is all there."""
+
+    def blocks() -> Iterator[bytes]:
+        with lines_of(folder).open("rb") as lines:
+            while block := lines.read(_BLOCK_BYTES):
+                yield block + lines.readline()
+
+    return _judged(given, blocks)
+
+
+def judge_pages(folder: Path, given: Sequence[Check]) -> Prepared:
+    """Do the same with pages: each is split into its events, which are never all decoded at once."""
+    from msgspec import Raw, defstruct
+    from msgspec.json import Decoder
+
+    embedded = defstruct("Embedded", [("activities", list[Raw])])
+    split: Any = Decoder(defstruct("Page", [("embedded", embedded)], rename={"embedded": "_embedded"})).decode
+
+    def blocks() -> Iterator[list[Raw]]:
+        for page in pages_of(folder):
+            rest = iter(split(page.read_bytes()).embedded.activities)
+            while block := [*islice(rest, _BLOCK_EVENTS)]:
+                yield block
+
+    return _judged(given, blocks)
+
+
+_BLOCK_BYTES = 1 << 16  # what a core has at hand
+_BLOCK_EVENTS = 40
+
+
+def _judged(given: Sequence[Check], blocks: Callable[[], Iterator[Any]]) -> Prepared:
     from auditor import app
     from auditor.evaluator import Audit
     from auditor.model.evidence import QueryEnd
@@ -91,15 +122,11 @@ def judge(folder: Path, given: Sequence[Check]) -> Prepared:
     def run() -> Counts:
         running = Audit(planned.program, planned.plan, planned.project.catalogue)
         one_pass = running.one_pass([end.query for end in ends])
-        with lines_of(folder).open("rb") as lines:
-            while block := lines.read(_BLOCK_BYTES):
-                one_pass.judge(one_pass.decode(block + lines.readline()))
+        for block in blocks():
+            one_pass.judge(one_pass.decode(block))
         return [verdict.exceptions for verdict in running.finish(ends)]
 
     return run
-
-
-_BLOCK_BYTES = 1 << 16  # what a core has at hand
 
 
 def auditor(folder: Path, given: Sequence[Check]) -> Prepared:
@@ -467,6 +494,7 @@ def _rego_set(values: Sequence[str]) -> str:
 ENGINES: Final[Mapping[str, Callable[[Path, Sequence[Check]], Prepared]]] = {
     "limit": limit,
     "judge": judge,
+    "judge_pages": judge_pages,
     "auditor": auditor,
     "walk": walk,
     "pages": pages,

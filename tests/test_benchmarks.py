@@ -56,6 +56,7 @@ def test_policies_and_plain_jmespath_count_the_same_for_every_generated_check(th
     assert max(counts) <= 2
     assert engines.jmespath(thousand_events.folder, given)() == counts
     assert engines.judge(thousand_events.folder, given)() == counts
+    assert engines.judge_pages(thousand_events.folder, given)() == counts
     assert engines.auditor(thousand_events.folder, given)() == counts
     assert engines.pages(thousand_events.folder, given)() == counts
 

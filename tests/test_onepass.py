@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import jmespath
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -149,8 +150,17 @@ def ends(plan: Any) -> list[QueryEnd]:
     return [QueryEnd(query=query.id, failure=None, assurance=None) for query in plan.queries]
 
 
+def block(lines: Sequence[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+def raw(lines: Sequence[bytes]) -> list[msgspec.Raw]:
+    """Return lines as what a page is split into."""
+    return list(map(msgspec.Raw, lines))
+
+
 def in_one_pass(
-    compiled: Program, lines: Sequence[bytes], sizes: Sequence[int], *, blocks: bool
+    compiled: Program, lines: Sequence[bytes], sizes: Sequence[int], given: Callable[[Sequence[bytes]], Any]
 ) -> tuple[Verdict, ...]:
     """Judge lines in parts of some sizes, all queries at once."""
     plan = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test")
@@ -160,7 +170,7 @@ def in_one_pass(
     while rest:
         size = sizes[number % len(sizes)]
         part, rest, number = rest[:size], rest[size:], number + 1
-        one_pass.judge(one_pass.decode(b"".join(line + b"\n" for line in part) if blocks else part))
+        one_pass.judge(one_pass.decode(given(part)))
     return running.finish(ends(plan))
 
 
@@ -208,11 +218,11 @@ def shown(verdicts: Sequence[Verdict]) -> list[Any]:
     st.lists(records, max_size=40),
     times,
     st.lists(st.integers(1, 30), min_size=1, max_size=4),
-    st.booleans(),
+    st.sampled_from((block, list, raw)),
     st.randoms(use_true_random=False),
 )
 def test_one_pass_over_bytes_is_each_check_by_itself(
-    given_checks, given_records, given_times, sizes, blocks, random
+    given_checks, given_records, given_times, sizes, given_as, random
 ):
     compiled = program({f"check-{number}": check for number, check in enumerate(given_checks)})
     found = [{**record, **event(number)} | record for number, record in enumerate(given_records)]
@@ -221,7 +231,7 @@ def test_one_pass_over_bytes_is_each_check_by_itself(
     found += found[: random.randrange(3)]
     lines = written(found, random)
     decoded = [parse_json(line) for line in lines]
-    verdicts = in_one_pass(compiled, lines, sizes, blocks=blocks)
+    verdicts = in_one_pass(compiled, lines, sizes, given_as)
     assert shown(verdicts) == shown(one_by_one(compiled, decoded))
     assert shown(in_pages(compiled, decoded, sizes)) == shown(verdicts)
     if given_times:
@@ -308,7 +318,7 @@ def test_what_is_remembered_of_values_is_bounded_and_nothing_is_lost(monkeypatch
     lines = [json.dumps(each).encode() for each in found]
     expected = shown(one_by_one(compiled, found))
     assert shown(in_pages(compiled, found, [5])) == expected
-    assert shown(in_one_pass(compiled, lines, [5], blocks=True)) == expected
+    assert shown(in_one_pass(compiled, lines, [5], block)) == expected
 
 
 @pytest.mark.parametrize("blocks", [True, False])

@@ -20,6 +20,8 @@ from functools import cached_property, partial
 from io import BytesIO
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
 from auditor import jmes
 from auditor.evaluator.populations import Population, Test
 from auditor.evaluator.reducers import Every
@@ -44,6 +46,7 @@ _MOST: Final = 0.15
 """The share of records that checks care for from which on it is quicker to decode at once what all of them need."""
 
 Table: TypeAlias = Callable[[Sequence[Any]], list[Any]]
+Line: TypeAlias = bytes | msgspec.Raw
 Inside: TypeAlias = tuple[bool, ...] | None
 """Of each window whether it holds a record; None where only the windows themselves can tell."""
 
@@ -57,7 +60,7 @@ class Rows:
     """
 
     def __init__(
-        self, lines: Sequence[bytes], found: Sequence[Any], columns: Mapping[str, Table], *, everything: bool
+        self, lines: Sequence[Line], found: Sequence[Any], columns: Mapping[str, Table], *, everything: bool
     ) -> None:
         self.lines = lines
         self.found = found
@@ -113,7 +116,7 @@ class OnePass:
 
     # --- from bytes
 
-    def decode(self, lines: Sequence[bytes] | bytes) -> Rows:
+    def decode(self, lines: Sequence[Line] | bytes) -> Rows:
         """Decode lines, or a block of NDJSON that ends with a line, as far as tells what to do with each."""
         self._is_decoding = True
         if isinstance(lines, bytes):
@@ -123,7 +126,7 @@ class OnePass:
         if decoder is not None:
             with suppress(*UNLIKE):
                 return Rows(lines, list(map(decoder.decode, lines)), self._columns, everything=everything)
-        lines = [line for line in lines if not line.isspace()]
+        lines = [line for line in map(bytes, lines) if not line.isspace()]
         return Rows(lines, [_decoded(decoder, line) for line in lines], self._columns, everything=everything)
 
     @cached_property
@@ -222,7 +225,7 @@ class OnePass:
                 plan.offer(plain(part) if plan.offers_rows else record, received)
         return cared
 
-    def _take_strange(self, received: Received, line: bytes) -> None:
+    def _take_strange(self, received: Received, line: Line) -> None:
         """Offer a record that is not as its schema says, though what the checks that care for it read may be."""
         row = _decoded(self._few, line)
         if row is None:
@@ -241,7 +244,7 @@ class OnePass:
         return received.record
 
     def _received(self, rows: Rows, number: int, page: int) -> Received:
-        return Received(page, line=rows.lines[number], secret=self._kind.secret)
+        return Received(page, line=bytes(rows.lines[number]), secret=self._kind.secret)
 
     def take(self, records: Sequence[JSON], page: int = 1) -> None:
         """Offer records that are decoded already to the checks."""
@@ -367,7 +370,7 @@ class OnePass:
         return self._functions[populations]
 
 
-def _decoded(decoder: Decoder | None, line: bytes) -> Any:
+def _decoded(decoder: Decoder | None, line: Line) -> Any:
     """Return what a line holds; None if it is not as its schema says."""
     try:
         return decoder and decoder.decode(line)

@@ -45,7 +45,7 @@ class Decoder:
 
     def __init__(self, schema: JSONSchema, need: Need, attributes: Attributes) -> None:
         made, self.shape = _typed(schema, need, attributes)
-        self.decode: Callable[[bytes], Any] = msgspec.json.Decoder(made).decode
+        self.decode: Callable[[bytes | msgspec.Raw], Any] = msgspec.json.Decoder(made).decode
         """Decode one value; raises one of `UNLIKE` where it is no JSON, or not as the schema says."""
 
 
