@@ -68,6 +68,36 @@ def counted(found: Sequence[Any]) -> Ledger:
     return ledger
 
 
+DAMAGE = [
+    *(bytes([byte]) for byte in b'"\\{}[],:\n\r \x00\xff\xc30-e.n\x1f\t'),
+    *(b"\\u", b"\\x", b"\xef\xbb\xbf", b"1e999", b"NaN", b"null", b"", b"", b"\\ud800"),
+]
+
+
+@settings(max_examples=examples(400), deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), st.sampled_from(DAMAGE)), min_size=1, max_size=2)
+)
+def test_nothing_that_can_not_be_read_is_taken_for_a_record_because_it_is_not_looked_at(damage):
+    whole = [record(n, n, actors={"client": {"id": "x", "name": "é"}}, tags=["a", "b"]) for n in range(4)]
+    content = bytearray(b"".join(json.dumps(each, ensure_ascii=False).encode() + b"\n" for each in whole))
+    for where, length, text in damage:
+        at = int(where * len(content))
+        content[at : at + length] = text
+    with TemporaryDirectory() as folder:
+        options = [f"activities={Path(folder, 'events.ndjson')}"]
+        Path(folder, "events.ndjson").write_bytes(content)
+        held, found = (
+            config.read_records(options, KINDS),
+            config.stream_records(options, KINDS, larger_than=0),
+        )
+    if held.value is None and found.value is not None:
+        try:
+            assert surveyed(bytes(content), ACTIVITIES, 10_000, 1).failure is not None
+        except fetcher.LineError as error:
+            assert error.place < len(content)  # noqa: PT017  # either will do
+
+
 shapes = st.sampled_from(["up", "down", "days", "any"])
 
 

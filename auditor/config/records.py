@@ -164,7 +164,7 @@ class Items:
             ValueError, OSError, EOFError, zlib.error, zstandard.ZstdError: as of `blocks`.
         """
         for _, block in self.blocks():
-            for line in block.splitlines():
+            for line in block.removesuffix(b"\n").split(b"\n"):
                 yield without(parse_json(line), self.kind.secret)
 
     def number(self, place: int) -> int:
@@ -406,10 +406,9 @@ def _has_lines(content: bytes) -> bool:
 
 
 def _lines(content: bytes) -> Iterator[JSON]:
-    for number, line in enumerate(content.splitlines(), start=1):
-        if not line.strip():
-            continue
-        yield _record(line, number)
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            yield _record(line, number)
 
 
 @dataclass(frozen=True, slots=True)
