@@ -551,7 +551,7 @@ def explain(name: str | None, as_json: bool, **options: Any) -> int:
     if any(options[each] for each in ("checks", "tags", "controls")):
         options["paths"] = (*([name] if name is not None else []), *options["paths"])
         name = None
-    elif name is None:
+    elif name is None and not options["frameworks"]:
         raise click.UsageError(
             "Name a check, or select some with --check, --tag or --control.", click.get_current_context()
         )

@@ -68,6 +68,21 @@ def test_beside_a_selection_what_is_named_is_a_policy(auditor, policy):  # noqa:
     assert auditor("explain", *words, "--check", "one").out == auditor("explain", "one", *words).out
 
 
+def test_the_checks_of_a_framework_are_explained(auditor):  # noqa: F811
+    words = (
+        "--framework",
+        "soc2",
+        "--json",
+        "--chdir",
+        str(ROOT / "examples" / "quickstart"),
+        "--as-of",
+        AS_OF,
+    )
+    checks = json.loads(auditor("explain", *words).out)["checks"]
+    assert len(checks) > 10
+    assert all("soc2" in check["controls"] for check in checks)
+
+
 def test_something_has_to_be_explained(auditor, policy):  # noqa: F811
     ran = auditor("explain", "--chdir", policy().parent)
     assert (ran.code, ran.out) == (1, "")
