@@ -398,7 +398,7 @@ class Violations:
     def _keep(self, order: Any, found: Violation | Received | tuple[JSON, Received | None]) -> None:
         if self._last is None or order <= self._last:
             self._kept.append((order, found))
-            if len(self._kept) > 10 * SHOWN:
+            if len(self._kept) > 3 * SHOWN:
                 self._trim()
 
     def _trim(self) -> None:
