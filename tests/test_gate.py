@@ -114,6 +114,14 @@ def test_what_is_not_selected_is_not_asked_for_and_shows_as_skipped(
     assert graph.count(":::skipped") == 9
 
 
+def test_of_many_checks_that_are_not_selected_a_plan_tells_the_number(auditor: Run):  # noqa: F811  # the fixture
+    words = ("--chdir", str(ROOT / "examples" / "quickstart"), "--check", "no-self-grants")
+    skipped = json.loads(auditor("plan", *words, "--json").out)["skipped"]
+    text = " ".join(auditor("plan", *words).out.split())
+    assert f"Not selected by --check no-self-grants: {len(skipped)} checks " in text
+    assert "prod/pingone-activity/log-without-gaps" not in text
+
+
 @pytest.mark.usefixtures("project")
 def test_a_saved_plan_runs_with_its_own_selection(auditor: Run):  # noqa: F811  # the fixture
     words = ("--as-of", "2026-11-20T00:00:00Z", "--tag", "weekly", "--control", "soc2")
