@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from auditor.config import Lines
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.model.resource import ResourceKind
 from auditor.model.timeline import sortable
+from auditor.runs import RunFolder
 from tests.pages import query
 from tests.support import examples
 from tests.test_cli import auditor, policy  # noqa: F401  # fixtures
@@ -260,6 +262,42 @@ def test_the_report_is_the_same_whatever_form_records_are_given_in(auditor, judg
         ]
 
 
+def test_every_violation_is_kept_whichever_process_finds_it(auditor, tmp_path, monkeypatch):  # noqa: F811
+    written_policy = (
+        POLICY.partition("checks:")[0]
+        + """checks:
+  groups:
+    title: There are no groups
+    query: {resource: groups}
+    expect: {none: "[]"}
+  none:
+    title: Nothing happens
+    query: {resource: activities, window: 30d}
+    expect: {none: "[]"}
+"""
+    )
+    (tmp_path / "policy.yaml").write_text(written_policy, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    written = {
+        "activities": events(40, Random(8)),  # noqa: S311
+        "groups": [{"id": str(number), "name": f"group {number}"} for number in range(30)],
+    }
+    for kind, found in written.items():
+        (tmp_path / kind).write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in found))
+    monkeypatch.setattr(config, "stream_records", partial(config.stream_records, larger_than=0))
+    monkeypatch.setattr(app_lines, "LEAST_BYTES", 1)
+    monkeypatch.setattr(app_lines, "in_parts", here)
+    options = [word for kind in written for word in ("--records", f"{kind}={kind}")]
+    for parts in (1, 3):
+        ran = auditor("check", "policy.yaml", *options, "--json", "--processes", str(parts))
+        report = json.loads(ran.out)
+        folder = RunFolder.open(tmp_path / ".auditor/runs" / report["run_id"]).value
+        assert folder is not None
+        kept = Counter(each.check for each in folder.read_violations())
+        assert kept == {verdict["name"]: verdict["exceptions"] for verdict in report["verdicts"]}
+        assert sorted(path.name for path in folder.path.glob("violations*")) == ["violations.ndjson.zst"]
+
+
 def named(verdict: Any) -> Any:
     """Return a verdict without the numbers of the files that its violations are from."""
     outcomes = [
@@ -281,8 +319,9 @@ def test_a_record_that_is_not_as_documented_is_an_error_as_far_as_a_check_reads_
     found = events(5, Random(2))[:5]  # noqa: S311
     lines = [json.dumps(event).encode() for event in found]
     lines[3] = json.dumps(found[3] | {"result": {"status": 5}}).encode()
-    for parts in (None, 1, 3):
-        report = judged(b"\n".join(lines), parts)
+    reports = [judged(b"\n".join(lines), parts) for parts in (None, 1, 2, 3)]
+    assert reports[1] == reports[2] == reports[3]
+    for report in reports:
         assert {verdict["code"] for verdict in report["verdicts"]} == {"evidence.drift"}
         (asked, *_) = report["asked"]
         assert asked["end"]["failure"]["reason"] == (

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from math import ceil
 from typing import Final, TypeAlias
 
 from auditor import config, fetcher
 from auditor.app.workers import LEAST_BYTES, cores, end_processes, in_parts
-from auditor.evaluator import Audit, AuditState
+from auditor.evaluator import Audit, AuditState, OnViolation
 from auditor.fetcher import Place, Scan, Survey
 from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.evidence import Failure
@@ -101,7 +103,7 @@ class _Share:
     kind: ResourceKind
     queries: Sequence[str]
     parts: Sequence[_FilePart]
-    repeated: frozenset[Place]
+    repeated: Sequence[Place]
     folder: RunFolder | None
     number: int
 
@@ -113,35 +115,47 @@ async def judge(
     audit: Audit,
     *,
     alike: Callable[..., Audit],
-    folder: RunFolder | None,
-    processes: int | None,
+    on_violation: OnViolation | None = None,
+    folder: RunFolder | None = None,
+    processes: int | None = None,
 ) -> Given:
     """
     Offer the records that are not held to an audit, and return all that is given, with why judging some has failed.
 
-    Several processes judge parts of a file with audits of their own: *alike* makes them, and they write the
-    violations that they find into parts of the *folder*, if there is one.
+    Parts of files are judged by audits of their own, which *alike* makes: here with *on_violation*, in other processes
+    with what writes violations into parts of the *folder*. Of a kind that can not be judged wholly nothing is known.
     """
     found = dict(given)
+    numbers = count(1)
     for name, records in given.items():
         queries = tuple(query.id for query in plan.queries if query.resource == name)
         if not isinstance(records, Survey) or records.failure is not None or not queries:
             continue
+        repeated = sorted(records.repeated)
         shares = [
             _Share(
                 audit=alike,
                 kind=catalogue[name],
                 queries=queries,
                 parts=parts,
-                repeated=records.repeated,
+                repeated=repeated,
                 folder=folder,
-                number=number,
+                number=next(numbers),
             )
-            for number, parts in enumerate(_dealt(_files_of(records), processes), start=1)
+            for parts in _dealt(_files_of(records), processes)
         ]
-        several = min(processes or cores(), len(shares)) > 1
-        failure = await (_together(shares, audit, processes) if several else _here(shares, audit))
+        try:
+            if min(processes or cores(), len(shares)) > 1:
+                states = await _together(shares, processes)
+            else:
+                states = [await _here(share, alike(on_violation=on_violation)) for share in shares]
+        except _STOPPING as error:
+            states = [_failure(error)]
+        failure = next((state for state in states if isinstance(state, Failure)), None)
         found[name] = replace(records, failure=failure)
+        for state in states:
+            if failure is None and isinstance(state, AuditState):
+                audit.merge(state)
     return found
 
 
@@ -149,30 +163,19 @@ def _files_of(records: Survey) -> tuple[config.File, ...]:
     return tuple(file for file in records.files if isinstance(file, config.File))
 
 
-async def _here(shares: Sequence[_Share], audit: Audit) -> Failure | None:
-    try:
-        for share in shares:
-            for number, _ in enumerate(_judged(share, audit), start=1):
-                if number % _TURN == 0:
-                    await asyncio.sleep(0)
-    except _STOPPING as error:
-        return _failure(error)
-    return None
+async def _here(share: _Share, audit: Audit) -> AuditState:
+    for number, _ in enumerate(_judged(share, audit), start=1):
+        if number % _TURN == 0:
+            await asyncio.sleep(0)
+    return audit.state()
 
 
-async def _together(shares: Sequence[_Share], audit: Audit, processes: int | None) -> Failure | None:
+async def _together(shares: Sequence[_Share], processes: int | None) -> list[AuditState | Failure]:
     try:
-        states = await asyncio.to_thread(in_parts, _state, shares, processes)
+        return await asyncio.to_thread(in_parts, _state, shares, processes)
     except asyncio.CancelledError:
         end_processes()
         raise
-    except _STOPPING as error:
-        return _failure(error)
-    failures = [state for state in states if isinstance(state, Failure)]
-    for state in states:
-        if isinstance(state, AuditState):
-            audit.merge(state)
-    return failures[0] if failures else None
 
 
 def _state(share: _Share) -> AuditState | Failure:
@@ -200,10 +203,12 @@ def _judged(share: _Share, audit: Audit) -> Iterator[None]:
     one_pass = audit.one_pass(share.queries, ensure_documented=partial(documented[0], 0))
     for (number, file), ensure in zip(share.parts, documented, strict=True):
         for place, block in file.blocks():
-            repeated: Collection[int] = ()
-            if any(each == number and place <= at < place + len(block) for each, at in share.repeated):
-                found = enumerate(_numbered(place, block))
-                repeated = {line for line, (at, _) in found if (number, at) in share.repeated}
+            ends = ((number, place), (number, place + len(block)))
+            first, last = (bisect_left(share.repeated, end) for end in ends)
+            among = {at for _, at in share.repeated[first:last]}
+            repeated = (
+                [line for line, (at, _) in enumerate(_numbered(place, block)) if at in among] if among else ()
+            )
             try:
                 one_pass.judge(one_pass.decode(block), number, repeated)
             except fetcher.FetchError:

@@ -336,9 +336,7 @@ class Replay:
         """Judge the files that are not held, and return what is left to judge."""
         catalogue, processes = self.judged.catalogue, self.job.processes
         given = lines.read(self._options, catalogue, processes).value or {}
-        judged = await lines.judge(
-            given, plan, catalogue, audit, alike=alike, folder=None, processes=processes
-        )
+        judged = await lines.judge(given, plan, catalogue, audit, alike=alike, processes=processes)
         return fetcher.given(plan, catalogue, judged)
 
     def events(self, plan: Plan) -> AsyncGenerator[Page | QueryEnd]:

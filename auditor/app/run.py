@@ -36,7 +36,7 @@ from auditor.app.provenance import provenance
 from auditor.app.saved import SavedPlan, saved_plan
 from auditor.app.simulation import Tenant, make_world, port_taken, tenant
 from auditor.app.watch import Event
-from auditor.evaluator import Audit
+from auditor.evaluator import Audit, OnViolation
 from auditor.model.diagnostic import Checked, Diagnostic, Level, did_you_mean
 from auditor.model.evidence import Failure, Page, QueryEnd, due_probes
 from auditor.model.instant import Duration
@@ -304,7 +304,7 @@ class _Run:
             )
             audit = alike(on_violation=on_violation)
             try:
-                asyncio.run(self._read(audit, alike, settings, on_event))
+                asyncio.run(self._read(audit, alike, on_violation, settings, on_event))
             except (KeyboardInterrupt, asyncio.CancelledError):
                 self.interrupted = True
             finally:
@@ -339,6 +339,7 @@ class _Run:
         self,
         audit: Audit,
         alike: Callable[..., Audit],
+        on_violation: OnViolation | None,
         settings: fetcher.Settings,
         on_event: Callable[[Event], None],
     ) -> None:
@@ -352,6 +353,7 @@ class _Run:
                 self.planned.project.catalogue,
                 audit,
                 alike=alike,
+                on_violation=on_violation,
                 folder=self.folder,
                 processes=self.job.processes,
             )
