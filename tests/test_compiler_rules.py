@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from auditor import scim
 from auditor.model.instant import Window, parse_instant
@@ -90,6 +94,14 @@ def test_a_window_stands_where_its_ends_are_named():
     assert scim.fill_window(text, window) == filled
     assert scim.fill_window(text, None) == text
     assert scim.fill_window("", window) == ""
+    assert scim.as_sent(text, window) == filled.replace("$${", "${")
+
+
+@given(text=st.text(alphabet='$x{}\\"', max_size=8))
+def test_what_looks_like_a_placeholder_is_sent_as_it_is(text: str):
+    """No server knows that `$${` stands for `${` in policies."""
+    where = scim.Compare(scim.Attribute("a"), scim.Operator.EQ, scim.Literal(text))
+    assert scim.as_sent(scim.render(where), None) == f"a eq {json.dumps(text)}"
 
 
 def test_a_value_is_found_through_objects_alone():

@@ -412,6 +412,18 @@ def test_over_http_the_server_answers_every_record_that_a_filter_selects(data, t
                 assert list(filter(selects, answers[way.id])) == expected
 
 
+@pytest.mark.parametrize("text", [text for text in HOSTILE if "$" in text])
+def test_over_http_what_looks_like_a_placeholder_is_found(text: str, tenant: Simulated):
+    kind = KINDS["populations"]
+    where = scim.Compare(scim.Attribute("id"), scim.Operator.EQ, scim.Literal(text))
+    (query,) = planned([where], kind, "documented", tenant.environment)
+    assert query is not None
+    expected = list(
+        {record["id"]: record for record in RECORDS["populations"] if record["id"] == text}.values()
+    )
+    assert answered(tenant, [query])[query.id] == expected
+
+
 @pytest.mark.parametrize("name", FILTERED)
 @settings(max_examples=examples(100), deadline=None)
 @given(data=st.data())

@@ -353,7 +353,7 @@ class Reading:
             raise missing_organization(environment)
         parameters = dict(query.parameters)
         if query.filter_parameter is not None:
-            parameters = {query.filter_parameter: scim.fill_window(part.filter, part.window), **parameters}
+            parameters = {query.filter_parameter: scim.as_sent(part.filter, part.window), **parameters}
         return Walk(
             kind=self.kind,
             url=environment.api_url + path,

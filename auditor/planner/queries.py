@@ -302,7 +302,7 @@ def _fits(
 ) -> bool:
     if kind.filter is None or not text:
         return True
-    sent = {kind.filter.parameter: scim.fill_window(text, window), **parameters}
+    sent = {kind.filter.parameter: scim.as_sent(text, window), **parameters}
     return len(f"{path}?{urlencode(sent, quote_via=quote)}") <= MAX_URL
 
 

@@ -8,7 +8,7 @@ from auditor.scim.evaluation import NotComparable, Predicate, Record, Rule, pred
 from auditor.scim.parser import MAX_DEPTH, MAX_LENGTH, parse
 from auditor.scim.printer import quote, render, render_operand
 from auditor.scim.pushdown import push, residual
-from auditor.scim.rules import fill_window, rules, spelling
+from auditor.scim.rules import as_sent, fill_window, rules, spelling
 from auditor.scim.tree import (
     And,
     Attribute,
@@ -59,6 +59,7 @@ __all__ = [
     "ValuePath",
     "all_of",
     "any_of",
+    "as_sent",
     "attributes",
     "bind",
     "fill_window",

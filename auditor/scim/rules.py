@@ -71,3 +71,8 @@ def fill_window(text: str, window: Window | None) -> str:
         "window.end": Value(format_instant(window.end)),
     }
     return render(parse(text, values))
+
+
+def as_sent(text: str, window: Window | None) -> str:
+    """Return a planned filter as a server reads it, for whom `${` is text like any other, and no placeholder."""
+    return fill_window(text, window).replace("$${", "${")
