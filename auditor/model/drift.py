@@ -138,6 +138,9 @@ class _Source:
             case "string" if said == {"format": "date-time"}:
                 self._refuse(depth, f"type({value}) is not str")
                 self._line(depth, f"instant({value})")
+            case "integer" if said.keys() == {"minimum"}:
+                least = self._bound(said["minimum"])
+                self._refuse(depth, f"type({value}) is not int or {value} < {least}")
             case str(name) if name in _TYPES and not said:
                 self._refuse(depth, f"type({value}) is not {_TYPES[name][0]}")
             case _ if schema:
