@@ -321,31 +321,6 @@ def test_what_is_remembered_of_values_is_bounded_and_nothing_is_lost(monkeypatch
     assert shown(in_one_pass(compiled, lines, [5], block)) == expected
 
 
-@pytest.mark.parametrize("blocks", [True, False])
-def test_rows_tell_the_values_at_each_path_of_the_account(blocks):
-    compiled = program({"c": {"query": WINDOW, "expect": {"every": "tags == `null`"}}})
-    plan = planner.plan(compiled, KINDS, as_of=NOW, tool_version="test")
-    queries = [query.id for query in plan.queries]
-    one_pass = Audit(compiled, plan, KINDS).one_pass(
-        queries, account=["correlationId", "actors.user.id", "recordedAt"]
-    )
-    found: list[Any] = [
-        event(1, correlationId="c", actors={"user": {"id": "ada"}}),
-        event(2, actors={}),
-        event(3, correlationId=5),
-    ]
-    lines = [json.dumps(each).encode() for each in found]
-    for _ in range(2):  # before it is known how many records checks care for, and after
-        rows = one_pass.decode(b"\n".join(lines) if blocks else lines)
-        assert rows.column("correlationId") == ["c", None, None]
-        assert rows.column("actors.user.id") == ["ada", None, None]
-        assert rows.column("recordedAt") == [found[0]["recordedAt"], found[1]["recordedAt"], None]
-        assert [row is None for row in rows.found] == [False, False, True]
-        with pytest.raises(KeyError):  # which nobody has asked for
-            rows.column("result.status")
-        one_pass.judge(rows)
-
-
 def test_a_file_that_is_not_held_gives_the_same_verdicts(auditor, policy, tmp_path, monkeypatch):  # noqa: F811
     path = tmp_path / "events.ndjson"
     found = [{**event(number), "actors": {"client": {"id": "x"}}} for number in range(2_500)]

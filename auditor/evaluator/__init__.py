@@ -130,12 +130,11 @@ class Audit:
     def one_pass(
         self,
         queries: Collection[str],
-        account: Iterable[str] = (),
         ensure_documented: Callable[[JSON], None] = lambda _: None,
     ) -> OnePass:
         """Return what takes records as bytes for several queries on one resource kind, in place of `add`."""
         populations = [population for query in queries for population in self._uses[query]]
-        return OnePass(populations[0].kind, populations, account, ensure_documented)
+        return OnePass(populations[0].kind, populations, ensure_documented)
 
     def state(self) -> AuditState:
         """

@@ -59,25 +59,10 @@ class Rows:
     decoded.
     """
 
-    def __init__(
-        self, lines: Sequence[Line], found: Sequence[Any], columns: Mapping[str, Table], *, everything: bool
-    ) -> None:
+    def __init__(self, lines: Sequence[Line], found: Sequence[Any], *, everything: bool) -> None:
         self.lines = lines
         self.found = found
         self.everything = everything
-        self._columns = columns
-
-    def column(self, path: str) -> list[JSON]:
-        """
-        Return the values at a dotted path that `one_pass` was given for its account, one for each of `lines`.
-
-        It is None where the record has no such field, or is not as its schema says: that `found` holds None for
-        it tells the two apart. How rows hold their fields is nobody else's business.
-
-        Raises:
-            KeyError: it is none of these paths.
-        """
-        return self._columns[path](self.found)
 
 
 class OnePass:
@@ -85,8 +70,7 @@ class OnePass:
     Records of one kind on their way from bytes to the checks of one or several queries.
 
     `decode` takes lines, and `judge` what it gave; `take` is for records that are decoded already, and a pass takes
-    either. In between, whoever keeps account of the records can look at the fields named by *account*, dotted paths
-    that every row holds if the record does.
+    either.
 
     *ensure_documented* is called with each record that is not as its schema says, as far as any check reads it, and
     with each of which the schema says too little to tell; what it raises comes out of `judge`.
@@ -96,15 +80,13 @@ class OnePass:
         self,
         kind: ResourceKind,
         populations: Sequence[Population],
-        account: Iterable[str] = (),
         ensure_documented: Callable[[JSON], None] = lambda _: None,
     ) -> None:
         self._kind = kind
         self._ensure_documented = ensure_documented
         self._populations = populations
         self._paths = _telling(populations, kind)
-        self._read = tuple(dict.fromkeys((*account, *filter(None, (kind.instant,)))))
-        self._always = _need((*self._read, *self._paths))
+        self._always = _need((*self._paths, *filter(None, (kind.instant,))))
         self._names = _need((kind.order_key, *kind.identity))
         self._windows = {each.window: each for each in populations if each.window is not None}
         self._attributes = Attributes()
@@ -125,9 +107,9 @@ class OnePass:
         decoder = self._all if everything else self._few
         if decoder is not None:
             with suppress(*UNLIKE):
-                return Rows(lines, list(map(decoder.decode, lines)), self._columns, everything=everything)
+                return Rows(lines, list(map(decoder.decode, lines)), everything=everything)
         lines = [line for line in map(bytes, lines) if not line.isspace()]
-        return Rows(lines, [_decoded(decoder, line) for line in lines], self._columns, everything=everything)
+        return Rows(lines, [_decoded(decoder, line) for line in lines], everything=everything)
 
     @cached_property
     def _few(self) -> Decoder | None:
@@ -156,14 +138,14 @@ class OnePass:
         return Decoder(self._kind.item, need, self._attributes) if self._decodes(need) else None
 
     @cached_property
-    def _columns(self) -> Mapping[str, Table]:
-        """What reads the columns of the account, and the instants."""
-        return {path: self._table([path]) for path in self._read}
-
-    @cached_property
     def _keys(self) -> Table:
         """What reads of each record what tells it from others: a value, or a tuple of several."""
         return self._table(self._paths)
+
+    @cached_property
+    def _times(self) -> Table:
+        """What reads the instant of each record."""
+        return self._table([self._kind.instant or ""])
 
     def _table(self, paths: Sequence[str]) -> Table:
         if not paths:
@@ -279,7 +261,7 @@ class OnePass:
             return [(None, numbers)]
         if len(numbers) < len(found):
             found = [found[number] for number in numbers]
-        times = self._columns[self._kind.instant](found)
+        times = self._times(found)
         inside = self._inside(times)
         if inside is not None:
             return [(inside, numbers)]
