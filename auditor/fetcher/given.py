@@ -39,7 +39,8 @@ async def given(
             if name not in answers:
                 answers[name] = _Answer(query, kind, found)
             answer = answers[name]
-            yield Page(query=query.id, number=1, records=answer.records)
+            if answer.end.failure is None:
+                yield Page(query=query.id, number=1, records=answer.records)
             end = replace(answer.end, query=query.id)
         if end.failure is not None:
             failed.add(kind.kind)
