@@ -42,7 +42,7 @@ _UNKNOWN: Final[Any] = object()
 _ABSENT: Final[Any] = object()
 """Stands for the key of records that hold none of the fields that tell records apart, as do those not decoded."""
 
-_MOST: Final = 0.15
+_MOST: Final = 0.25
 """The share of records that checks care for from which on it is quicker to decode at once what all of them need."""
 
 Table: TypeAlias = Callable[[Sequence[Any]], list[Any]]
