@@ -162,6 +162,17 @@ def test_what_policies_ask_is_told_where_it_is_true(expression):
     assert jmes.left_open([compiled], shape)(row) is None
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["!(contains(n, 'a') && t == 'x')", "contains(n, 'a') || t == 'ab'", "!(sum(l) > `0` && t == 'x')"],
+)
+def test_what_comes_after_an_error_makes_nothing_certain(expression):
+    compiled = jmes.compile(jmes.parse(expression, {}))
+    row, shape = decoded([compiled], FULL)
+    assert isinstance(result(compiled, FULL), jmes.EvaluationError)
+    assert jmes.left_open([compiled], shape)(row) == [0]
+
+
 def test_many_conditions_beside_and_inside_one_another_are_no_error():
     flat = " || ".join(["t == 'x'"] * 100)
     deep = "!(" * 60 + "t == 'x'" + ")" * 60
