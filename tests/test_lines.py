@@ -369,3 +369,23 @@ def die(_: Any) -> None:
 
 
 DYING: dict[Any, Any] = {app_lines._state: die}
+
+
+@pytest.mark.parametrize("text", ["garbage", "2026-02-30T09:00:00.000Z"])
+def test_what_no_type_tells_is_held_against_the_schema_where_a_check_reads_it(judged, tmp_path, text):
+    (tmp_path / "policy.yaml").write_text(
+        POLICY.partition("  every:")[0]
+        + """  created:
+    title: Nothing is stored before it was recorded
+    query: {resource: activities, window: 30d}
+    expect: {every: "createdAt >= recordedAt", on_missing: pass}
+""",
+        encoding="utf-8",
+    )
+    found = events(5, Random(2))[:5]  # noqa: S311
+    found[3]["createdAt"] = text
+    content = b"\n".join(json.dumps(event).encode() for event in found)
+    for parts in (None, 1, 2):
+        (verdict,) = judged(content, parts)["verdicts"]
+        assert verdict["code"] == "evidence.drift"
+        assert verdict["reason"].startswith("Record 4 of a page is not as documented at createdAt")

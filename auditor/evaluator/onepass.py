@@ -27,6 +27,7 @@ from auditor.evaluator.populations import Population, Test
 from auditor.evaluator.reducers import Every
 from auditor.evaluator.typed import UNLIKE, Attributes, Decoder, is_typed, plain
 from auditor.evaluator.violations import Received
+from auditor.model.document import JSONSchema
 from auditor.model.resource import ResourceKind
 from auditor.model.timeline import span
 from auditor.model.value import JSON
@@ -83,6 +84,7 @@ class OnePass:
         ensure_documented: Callable[[JSON], None] = lambda _: None,
     ) -> None:
         self._kind = kind
+        self._item = _without_format(kind.item, kind.instant.split(".")) if kind.instant else kind.item
         self._ensure_documented = ensure_documented
         self._populations = populations
         self._paths = _telling(populations, kind)
@@ -115,7 +117,7 @@ class OnePass:
     def _few(self) -> Decoder | None:
         """What decodes as much as tells what to do with a record."""
         can = self._decodes(jmes.Need())
-        return Decoder(self._kind.item, self._always, self._attributes) if can else None
+        return Decoder(self._item, self._always, self._attributes) if can else None
 
     @cached_property
     def _all(self) -> Decoder | None:
@@ -130,12 +132,12 @@ class OnePass:
     def _decodes(self, need: jmes.Need) -> bool:
         # What may hold a secret has to be taken out of whole records.
         can = self._is_decoding and not self._kind.secret
-        return can and is_typed(self._kind.item, jmes.Need.union([self._always, self._names, need]))
+        return can and is_typed(self._item, jmes.Need.union([self._always, self._names, need]))
 
     def _decoder(self, needs: Iterable[jmes.Need]) -> Decoder | None:
         """Return what decodes all that is needed; None where whole records have to be."""
         need = jmes.Need.union([self._always, self._names, *needs])
-        return Decoder(self._kind.item, need, self._attributes) if self._decodes(need) else None
+        return Decoder(self._item, need, self._attributes) if self._decodes(need) else None
 
     @cached_property
     def _keys(self) -> Table:
@@ -358,6 +360,16 @@ def _decoded(decoder: Decoder | None, line: Line) -> Any:
         return decoder and decoder.decode(line)
     except UNLIKE:
         return None
+
+
+def _without_format(schema: JSONSchema, path: Sequence[str]) -> JSONSchema:
+    """Return a schema that does not say of the instant at a path what whoever surveyed the records has looked at."""
+    if not path:
+        return {key: each for key, each in schema.items() if key != "format"}
+    properties = schema.get("properties", {})
+    if path[0] not in properties:
+        return schema
+    return {**schema, "properties": {**properties, path[0]: _without_format(properties[path[0]], path[1:])}}
 
 
 def _reader(path: str) -> Callable[[JSON], JSON]:

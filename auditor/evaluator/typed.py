@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
@@ -11,16 +12,35 @@ import msgspec
 
 from auditor.jmes import Need, Shape
 from auditor.model.document import JSONSchema
+from auditor.model.drift import SILENT
 
-_NUMBER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float
+_INTEGER: Final = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """Integers beyond 64 bits are floats to `parse_json`, and integers to msgspec."""
 
-_LEAVES: Final[Mapping[str, tuple[Any, Shape]]] = {
-    "string": (str, Shape("text")),
-    "boolean": (bool, Shape("boolean")),
-    "integer": (_NUMBER, Shape("number")),
-    "number": (_NUMBER, Shape("number")),
+_INSTANT: Final = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(?!0000)[0-9]{4}"
+        r"-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+        r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?Z\Z"
+    ),
+]
+"""Instants that are surely in the calendar; of any other the schema itself is asked."""
+
+_LEAVES: Final[Mapping[tuple[object, object], tuple[Any, Shape]]] = {
+    ("string", None): (str, Shape("text")),
+    ("string", "date-time"): (_INSTANT, Shape("text")),
+    ("boolean", None): (bool, Shape("boolean")),
+    ("integer", None): (_INTEGER, Shape("number")),
+    ("number", None): (_INTEGER | float, Shape("number")),
 }
+"""By type and format."""
+
+_RULES: Final[Mapping[str, AbstractSet[str]]] = {
+    "array": frozenset({"items"}),
+    "object": frozenset({"properties", "required", "additionalProperties"}),
+}
+"""Keywords that the type of a value keeps; by `format` for all other types."""
 
 _NO_NAME: Final = re.compile(r'[\x00-\x1f"\\]')
 """Characters in the name of a field that msgspec does not take."""
@@ -59,12 +79,18 @@ def plain(value: Any) -> Any:
 
 
 def is_typed(schema: JSONSchema, need: Need) -> bool:
-    """Tell whether a schema says enough about what is needed; not if that is a whole object, or may be anything."""
+    """
+    Tell whether a schema says enough about what is needed; not if that is a whole object, or may be anything.
+
+    Nor does it where it has rules that no type keeps, such as `enum`.
+    """
     kind = schema.get("type")
+    if not isinstance(kind, str) or schema.keys() - SILENT - _RULES.get(kind, {"format"}):
+        return False
     if kind == "array":
         return is_typed(schema.get("items", {}), need)
     if kind != "object":
-        return isinstance(kind, str) and kind in _LEAVES
+        return (kind, schema.get("format")) in _LEAVES
     if need.whole or not need.fields or any(map(_NO_NAME.search, need.fields)):
         return False
     properties = schema.get("properties", {})
@@ -77,7 +103,7 @@ def _typed(schema: JSONSchema, need: Need, attributes: Attributes) -> tuple[Any,
         made, shape = _typed(schema["items"], need, attributes)
         return list[made], Shape("list", element=shape)  # type: ignore[valid-type]  # a type at run time
     if schema["type"] != "object":
-        return _LEAVES[schema["type"]]
+        return _LEAVES[schema["type"], schema.get("format")]
     required, fields, shapes = schema.get("required", ()), [], {}
     # In the order of the schema, in which they come: so msgspec finds the next one at once.
     for name, properties in schema["properties"].items():

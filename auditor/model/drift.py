@@ -73,7 +73,8 @@ _TYPES: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Python's names of types, with a value of each that stands for a property that is not there."""
 
-_SILENT: Final = frozenset({"type", "description", "title"})
+SILENT: Final = frozenset({"type", "description", "title"})
+"""Keywords that are no rules but for the type."""
 
 _DEEPEST: Final = 8
 """Levels in one function; what lies deeper has one of its own, since Python takes no more than twenty loops."""
@@ -123,7 +124,7 @@ class _Source:
 
     def test(self, schema: JSONSchema, value: str, depth: int) -> None:
         """Write lines that return False, unless what a variable holds surely keeps a schema."""
-        said = {key: each for key, each in schema.items() if key not in _SILENT}
+        said = {key: each for key, each in schema.items() if key not in SILENT}
         match schema.get("type"):
             case "object" | "array" if depth > _DEEPEST:
                 self._refuse(depth, f"not {self._bound(surely_keeps(schema))}({value})")
@@ -154,7 +155,7 @@ class _Source:
             self._refuse(depth, f"{self._bound(name)} not in {value}")
         for name, of in said.get("properties", {}).items():
             key = self._bound(name)
-            plain = _TYPES.get(str(of.get("type"))) if of.keys() <= _SILENT else None
+            plain = _TYPES.get(str(of.get("type"))) if of.keys() <= SILENT else None
             if plain is not None:
                 self._refuse(depth, f"type({value}.get({key}, {plain[1]})) is not {plain[0]}")
                 continue
