@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import httpx
@@ -248,10 +248,10 @@ def test_a_range_whose_seams_would_lose_or_repeat_records_is_not_cut(rule: dict[
 
 
 def test_a_piece_that_fails_ends_the_query_and_leaves_nothing_running():
-    log = Log(evenly(4_000), size=40, latency_s=1)
+    log, numbers = Log(evenly(4_000), size=40, latency_s=1), count()
 
     async def now_and_then(request: httpx.Request) -> httpx.Response:
-        if len(log.asked) == 6:
+        if next(numbers) == 6:
             return httpx.Response(403, json={})
         return await log(request)
 

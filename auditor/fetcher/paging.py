@@ -28,9 +28,6 @@ from auditor.model.value import JSON
 MAX_PAGES: Final = 100_000
 """Pages of one slice; an endpoint that links on and on is not read for ever."""
 
-HEAD_START_S: Final = 0.001
-"""Seconds that a request has to leave before the page that leads to it keeps the processor busy."""
-
 Send = Callable[[Request], Awaitable[Response]]
 """Sends a request with a token."""
 
@@ -99,7 +96,6 @@ class Walk:
             while page is not None:
                 following = asyncio.create_task(self._after(page, way))
                 try:
-                    await asyncio.wait({following}, timeout=HEAD_START_S)
                     yield page
                     page = await following
                 finally:

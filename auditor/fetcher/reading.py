@@ -295,7 +295,8 @@ class Reading:
             async for page in pages:
                 self._progress.pages += 1
                 found = self.holders.named(page.records, part) if self.holders else page.records
-                records = self._ledger.take(found, part, page.count)
+                async with self.places.turn():
+                    records = self._ledger.take(found, part, page.count)
                 await self.hand_over(
                     Page(query=self.query.id, number=page.number, records=records, count=part.count)
                 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
@@ -18,6 +20,9 @@ WORTH: Final = 8
 DEEPEST: Final = 3
 """How often a piece is cut again. Fourteen days give pieces of forty minutes; a burst is read page by page."""
 
+STEPS: Final = 10
+"""Steps of the event loop from an answer to the request for what comes behind it: reading, taking apart, writing."""
+
 _MILLISECOND: Final = timedelta(milliseconds=1)  # what a filter can tell apart
 
 
@@ -28,6 +33,7 @@ class Places:
     size: int
     busy: int = 0
     _room: asyncio.Semaphore = field(init=False)
+    _looking: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self._room = asyncio.Semaphore(self.size)
@@ -44,6 +50,19 @@ class Places:
     ) -> None:
         self.busy -= 1
         self._room.release()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """
+        Give the processor to one walk, after whatever only moves bytes.
+
+        To look at a page takes milliseconds. Were all that have come looked at one after the other, answers would wait
+        for that, and so would the requests for what comes behind them.
+        """
+        async with self._looking:
+            for _ in range(STEPS):
+                await asyncio.sleep(0)
+            yield
 
     def worth(self, requests_per_s: float, latency_s: float) -> int:
         """
