@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pickle
@@ -389,3 +390,43 @@ def test_what_no_type_tells_is_held_against_the_schema_where_a_check_reads_it(ju
         (verdict,) = judged(content, parts)["verdicts"]
         assert verdict["code"] == "evidence.drift"
         assert verdict["reason"].startswith("Record 4 of a page is not as documented at createdAt")
+
+
+def grows(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"\n")
+
+
+def shrinks(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def is_emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def is_another(path: Path) -> None:
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content.replace(b"FAILED", b"PASSED"))
+
+
+def is_written_over(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"FAILED", b"PASSED"))
+
+
+@pytest.mark.parametrize("change", [grows, shrinks, is_emptied, is_another, is_written_over, Path.unlink])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_that_changes_between_the_looks_is_an_error(judged, tmp_path, monkeypatch, change, pack):
+    judge = app_lines.judge
+
+    async def later(*words: Any, **options: Any) -> Any:
+        change(tmp_path / "events.ndjson")
+        return await judge(*words, **options)
+
+    monkeypatch.setattr(app_lines, "judge", later)
+    content = b"\n".join(json.dumps(event).encode() for event in events(60, Random(5)))  # noqa: S311
+    for parts in (1, 3):
+        assert {verdict["code"] for verdict in judged(pack(content), parts)["verdicts"]} == {
+            "records.unreadable"
+        }

@@ -47,8 +47,8 @@ def read(options: Sequence[str], catalogue: Catalogue, processes: int | None) ->
 
 
 def _survey(kind: ResourceKind, files: Sequence[config.File], processes: int | None) -> Checked[Survey]:
-    dealt = [(kind, parts) for parts in _dealt(files, processes)]
     try:
+        dealt = [(kind, parts) for parts in _dealt(files, processes)]
         found = [each for scans in in_parts(_scanned, dealt, processes) for each in scans]
         problems = tuple(each for each in found if isinstance(each, Diagnostic))
         if problems:
@@ -131,20 +131,19 @@ async def judge(
         queries = tuple(query.id for query in plan.queries if query.resource == name)
         if not isinstance(records, Survey) or records.failure is not None or not queries:
             continue
-        repeated = sorted(records.repeated)
-        shares = [
-            _Share(
-                audit=alike,
-                kind=catalogue[name],
-                queries=queries,
-                parts=parts,
-                repeated=repeated,
-                folder=folder,
-                number=next(numbers),
-            )
-            for parts in _dealt(_files_of(records), processes)
-        ]
         try:
+            shares = [
+                _Share(
+                    audit=alike,
+                    kind=catalogue[name],
+                    queries=queries,
+                    parts=parts,
+                    repeated=sorted(records.repeated),
+                    folder=folder,
+                    number=next(numbers),
+                )
+                for parts in _dealt(_files_of(records), processes)
+            ]
             if min(processes or cores(), len(shares)) > 1:
                 states = await _together(shares, processes)
             else:

@@ -6,6 +6,7 @@ A large file of plain NDJSON is read line by line, as often as its records are a
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,6 +49,10 @@ UNREADABLE: Final = (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdEr
 """What is raised where a file is not what it should be."""
 
 
+FileState: TypeAlias = tuple[int, int, int, int]
+"""What tells whether a file is the one that was seen: its device, inode and size, and when it was written (ns)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lines:
     """
@@ -58,6 +63,7 @@ class Lines:
 
     path: Path
     kind: ResourceKind
+    seen: FileState | None = None
     start: int = 0
     end: int | None = None
     unit: ClassVar = "line"
@@ -68,9 +74,10 @@ class Lines:
 
         Raises:
             OSError: the file can not be read.
+            ValueError: it is another one than was seen.
             EOFError, zlib.error, zstandard.ZstdError: it is compressed, and damaged.
         """
-        with _opened(self.path) as stream:
+        with _opened(self.path, self.seen) as stream:
             place = self.start
             if place:
                 stream.seek(place)
@@ -106,8 +113,14 @@ class Lines:
         return 1 + sum(block[: max(place - start, 0)].count(b"\n") for start, block in before.blocks())
 
     def cut(self, most: int) -> tuple[Lines, ...]:
-        """Return the parts that the file can be read in side by side, at most so many; what is compressed has one."""
+        """
+        Return the parts that the file can be read in side by side, at most so many; what is compressed has one.
+
+        Raises:
+            OSError, ValueError: as of `blocks`.
+        """
         with self.path.open("rb") as stream:
+            _ensure_same(stream.fileno(), self.seen)
             if _is_compressed(stream.read(4)):
                 return (self,)
             size = stream.seek(0, SEEK_END)
@@ -131,6 +144,7 @@ class Items:
 
     path: Path
     kind: ResourceKind
+    seen: FileState | None = None
     unit: ClassVar = "record"
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
@@ -138,10 +152,10 @@ class Items:
         Yield records as whole lines, some at a time, with the place where they begin.
 
         Raises:
-            ValueError: the file is neither a page nor an array any more.
+            ValueError: the file is another one than was seen, or no longer a page nor an array.
             OSError, EOFError, zlib.error, zstandard.ZstdError: as of `Lines`.
         """
-        with _opened(self.path) as stream:
+        with _opened(self.path, self.seen) as stream:
             found = _split(_bounded(stream), self.kind)
         if found is None:
             raise ValueError("it is neither a page nor an array")
@@ -243,7 +257,7 @@ def _read_all(
 ) -> Checked[tuple[JSON, ...] | Streamed]:
     """Read the files of one kind."""
     # Of buckets none may be missing, which only who holds them all can tell; and a pipe is read once.
-    may_stream = larger_than is not None and not kind.buckets and all(Path(file).is_file() for file in files)
+    may_stream = larger_than is not None and not kind.buckets and all(map(_has_size, files))
     room = larger_than if may_stream else None
     parts: list[_Part] = []
     problems: list[Diagnostic] = []
@@ -264,6 +278,14 @@ def _read_all(
     if len(held) < len(parts):
         return Checked(Streamed(tuple(part.file for part in parts)))
     return Checked(tuple(without(record, kind.secret) for records in held for record in records))
+
+
+def _has_size(file: str) -> bool:
+    """Tell whether a path leads to a file that can be read again, and cut: some of a system's own have no size."""
+    try:
+        return Path(file).is_file() and Path(file).stat().st_size > 0
+    except OSError:  # which whoever opens it tells
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,23 +318,24 @@ def _missing(parts: Sequence[_Part]) -> str:
 
 
 def _read(path: Path, kind: ResourceKind, room: int | None) -> _Part:
+    seen = _state(path.stat())
     with _opened(path) as stream:
         content = stream.read(_HEAD)
         has_lines = _has_lines(content.removeprefix(_BOM))
         if room is not None and has_lines:
             content += stream.read(max(room + 1 - len(content), 0))
             if len(content) > room:
-                return _Part(file=Lines(path, kind), size=len(content), records=None)
+                return _Part(file=Lines(path, kind, seen), size=len(content), records=None)
         content = _bounded(stream, content)
     if not re.search(rb"\S", content):
         raise ValueError("the file is empty; an empty collection is []")
     size = len(content)
     if _has_lines(content):
         records = list(_lines(content))
-        return _Part(file=Lines(path, kind), size=size, records=records, items=len(records))
+        return _Part(file=Lines(path, kind, seen), size=size, records=records, items=len(records))
     if room is not None and size > room and (found := _split(content, kind)) is not None:
         return _Part(
-            file=Items(path, kind),
+            file=Items(path, kind, seen),
             size=size,
             records=None,
             links_on=found.links_on,
@@ -325,7 +348,7 @@ def _read(path: Path, kind: ResourceKind, room: int | None) -> _Part:
         if not isinstance(record, dict):
             raise ValueError(f"record {position} is no object")
     return _Part(
-        file=Items(path, kind),
+        file=Items(path, kind, seen),
         size=size,
         records=page.items,
         links_on=page.links_on,
@@ -343,10 +366,16 @@ def _bounded(stream: BufferedReader, content: bytes = b"") -> bytes:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BufferedReader]:
-    """Give a stream of what a file holds, decompressed; of a pipe, of what came through it."""
+def _opened(path: Path, seen: FileState | None = None) -> Iterator[BufferedReader]:
+    """
+    Give a stream of what a file holds, decompressed; of a pipe, of what came through it.
+
+    Raises:
+        ValueError: before the block or after it, the file is not in the state in which it was *seen*.
+    """
     with ExitStack() as stack:
         file: BufferedReader = stack.enter_context(path.open("rb"))
+        descriptor = file.fileno()
         if not file.seekable():
             file = BufferedReader(cast("RawIOBase", BytesIO(file.read(MAX_BYTES + 1))))
         magic = file.read(4)
@@ -355,7 +384,18 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
             file = BufferedReader(cast("RawIOBase", stack.enter_context(GzipFile(fileobj=file))))
         elif magic.startswith(_ZSTD):
             file = BufferedReader(_Zstd(file))
+        _ensure_same(descriptor, seen)
         yield file
+        _ensure_same(descriptor, seen)
+
+
+def _state(found: os.stat_result) -> FileState:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _ensure_same(descriptor: int, seen: FileState | None) -> None:
+    if seen is not None and _state(os.fstat(descriptor)) != seen:
+        raise ValueError("it has changed since it was first read")
 
 
 def _is_compressed(magic: bytes) -> bool:
