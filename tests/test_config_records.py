@@ -410,3 +410,26 @@ def test_what_is_neither_a_page_nor_an_array_is_told_as_if_it_were_held(content,
     path.write_bytes(content)
     (told,) = streamed(path).diagnostics
     assert told == only(read_records([f"activities={path}"], KINDS), "records.unreadable")
+
+
+@pytest.mark.parametrize("form", ["record", "page", "array"])
+def test_what_can_only_be_held_is_read_beside_what_is_not(form, tmp_path):
+    record = {"id": "lone \ud800", "number": 2**40, "recordedAt": "x"}
+    content = {"record": record, "page": page([record]), "array": [record]}[form]
+    (tmp_path / "events.ndjson").write_bytes(lines(EVENTS))
+    (tmp_path / "last.json").write_text(json.dumps(content), encoding="utf-8")
+    options = [f"activities={tmp_path / name}" for name in ("events.ndjson", "last.json")]
+    found = stream_records(options, KINDS, larger_than=0)
+    assert found.value is not None
+    assert isinstance(found.value["activities"], Streamed)
+    assert tuple(found.value["activities"]) == (*EVENTS, record)
+
+
+def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "MAX_BYTES", 100_000)
+    path = tmp_path / "events.ndjson.gz"
+    path.write_bytes(gzip.compress(lines(EVENTS) + b" " * 1_000_000))
+    found = streamed(path).value
+    assert found is not None
+    with pytest.raises(ValueError, match="a line holds more than"):
+        list(found["activities"])

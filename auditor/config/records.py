@@ -6,6 +6,7 @@ A large file of plain NDJSON is read line by line, as often as its records are a
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import zlib
@@ -74,7 +75,7 @@ class Lines:
 
         Raises:
             OSError: the file can not be read.
-            ValueError: it is another one than was seen.
+            ValueError: it is another one than was seen, or a line of it holds too much.
             EOFError, zlib.error, zstandard.ZstdError: it is compressed, and damaged.
         """
         with _opened(self.path, self.seen) as stream:
@@ -86,7 +87,9 @@ class Lines:
             while self.end is None or place < self.end:
                 block = stream.read(_BLOCK if self.end is None else min(_BLOCK, self.end - place))
                 if not block.endswith(b"\n"):
-                    block += stream.readline()
+                    block += stream.readline(MAX_BYTES)
+                if len(block) > MAX_BYTES:
+                    raise ValueError(f"a line holds more than {MAX_BYTES // 1024**3} GiB")
                 if not block:
                     return
                 yield place, block
@@ -156,12 +159,13 @@ class Items:
             OSError, EOFError, zlib.error, zstandard.ZstdError: as of `Lines`.
         """
         with _opened(self.path, self.seen) as stream:
-            found = _split(_bounded(stream), self.kind)
-        if found is None:
-            raise ValueError("it is neither a page nor an array")
+            content = _bounded(stream)
+        if (found := _split(content, self.kind)) is not None:
+            texts = map(bytes, found.items)
+        else:  # one record, or lone surrogates, which were held when they were first read
+            texts = map(_written, _document(content, self.kind).items)
         place, size, waiting = 0, 0, list[bytes]()
-        for item in found.items:
-            text = bytes(item)
+        for text in texts:
             waiting.append(msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text)
             size += len(waiting[-1]) + 1
             if size >= _BLOCK:
@@ -342,11 +346,7 @@ def _read(path: Path, kind: ResourceKind, room: int | None) -> _Part:
             count=found.count,
             items=len(found.items),
         )
-    document = parse_json(content)
-    page = _Page(document) if isinstance(document, list) else _page(document, kind)
-    for position, record in enumerate(page.items, start=1):
-        if not isinstance(record, dict):
-            raise ValueError(f"record {position} is no object")
+    page = _document(content, kind)
     return _Part(
         file=Items(path, kind, seen),
         size=size,
@@ -458,6 +458,24 @@ class _Page:
     items: Sequence[Any]
     links_on: bool | None = None
     count: int | None = None
+
+
+def _document(content: bytes, kind: ResourceKind) -> _Page:
+    """Return the page, the array or the one record that a document is."""
+    document = parse_json(content)
+    page = _Page(document) if isinstance(document, list) else _page(document, kind)
+    for position, record in enumerate(page.items, start=1):
+        if not isinstance(record, dict):
+            raise ValueError(f"record {position} is no object")
+    return page
+
+
+def _written(record: JSON) -> bytes:
+    """Return a record as a line."""
+    try:
+        return json.dumps(record).encode()
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _page(document: JSON, kind: ResourceKind) -> _Page:
