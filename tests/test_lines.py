@@ -430,3 +430,90 @@ def test_a_file_that_changes_between_the_looks_is_an_error(judged, tmp_path, mon
         assert {verdict["code"] for verdict in judged(pack(content), parts)["verdicts"]} == {
             "records.unreadable"
         }
+
+
+DELETED = {"type": "USER.DELETED"}
+MISTAKES: dict[str, tuple[list[tuple[int, Any]], str]] = {
+    "no instant": ([(9, {"recordedAt": "never"}), (30, {"recordedAt": 5})], "Record 10 of a page"),
+    "no such day": ([(9, {"recordedAt": "2026-02-30T09:00:00.000Z"})], "Record 10 of a page"),
+    "nothing to be known by": ([(30, {"id": None})], "Record 31 of a page"),
+    "a field that no check reads, then one that some reads": (
+        [(3, {"tags": 5}), (30, {"action": DELETED, "actors": 5}), (31, {"action": DELETED, "actors": 5})],
+        "Record 31 of a page",
+    ),
+    "two that contradict, before one that is not as documented": (
+        [
+            *((at, {"id": "0", "recordedAt": "2026-11-20", "tags": [str(at)]}) for at in (4, 5)),
+            (20, {"recordedAt": "never"}),
+        ],
+        "Record 21 of a page",
+    ),
+    "two pairs that contradict": (
+        [(at, {"id": f"{at % 2}", "recordedAt": "2026-11-20", "tags": [str(at)]}) for at in (10, 31, 33, 44)],
+        "(2026-11-20T00:00:00.000Z, 1)",
+    ),
+    "one that is not as documented, before lines that are no records": (
+        [(4, {"recordedAt": "never"}), (20, b"5"), (40, b"{")],
+        "Line 21 is no object",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_what_is_wrong_with_a_file_is_the_same_whatever_it_is_cut_into(judged, monkeypatch, what):
+    changes, told = MISTAKES[what]
+    lines = [json.dumps(record(3, number)).encode() for number in range(50)]
+    for at, change in changes:
+        lines[at] = (
+            change if isinstance(change, bytes) else json.dumps(json.loads(lines[at]) | change).encode()
+        )
+    content = b"\n".join(lines)
+    first = held = judged(content)
+    for block, parts in ((10_000, 1), (10_000, 5), (100, 3), (1_000, 2)):
+        monkeypatch.setattr(config.records, "_BLOCK", block)
+        found = judged(content, parts)
+        assert told in json.dumps(found)
+        assert found["as_of"] == held["as_of"] or not held["verdicts"]
+        assert [verdict["code"] for verdict in found["verdicts"]] == [
+            verdict["code"] for verdict in held["verdicts"]
+        ]
+        first = found if first is held else first
+        assert found | {"as_of": ""} == first | {"as_of": ""}
+
+
+KNOWN: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
+    "an instant": (
+        {"identity": ["recordedAt", "id"], "order_key": "id"},
+        [{"recordedAt": SPELLINGS[0].format(1)}, {"recordedAt": SPELLINGS[2].format(1)}],
+    ),
+    "a secret": ({"secret": ["password"]}, [{"password": "a"}, {"password": "b"}]),
+}
+
+
+@pytest.mark.parametrize("what", KNOWN)
+def test_a_record_repeats_as_far_as_it_does_where_it_is_held(what):
+    more, copies = KNOWN[what]
+    kind = ACTIVITIES.model_copy(update=more)
+    found = [record(1, 1) | copy for copy in copies]
+    ledger = Ledger(query(), kind, given=True)
+    try:
+        ledger.take([{name: each[name] for name in each if name != "password"} for each in found], Part())
+    except fetcher.FetchError as error:
+        ended: Any = error.failure.reason
+    else:
+        ended = (ledger.records, ledger.duplicates)
+    content = b"".join(json.dumps(each).encode() + b"\n" for each in found)
+    for parts in (1, 2):
+        known = surveyed(content, kind, 10_000, parts)
+        assert ended == (known.failure.reason if known.failure else (known.records, len(known.repeated)))
+
+
+def test_identities_of_several_types_can_be_told_apart():
+    kind = ACTIVITIES.model_copy(
+        update={"item": {"type": "object"}, "order_key": "recordedAt", "identity": ("id",)}
+    )
+    found = [record(second, 0) | {"id": name} for second in (1, 0, 1, 0) for name in (1, "1")]
+    content = b"".join(json.dumps(each).encode() + b"\n" for each in found)
+    for parts in (1, 2, 4):
+        known = surveyed(content, kind, 1, parts)
+        assert (known.records, len(known.repeated), known.failure) == (4, 4, None)

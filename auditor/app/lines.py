@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from math import ceil
 from typing import Final, TypeAlias
 
@@ -20,7 +20,7 @@ from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.evidence import Failure
 from auditor.model.plan import Plan
 from auditor.model.resource import Catalogue, ResourceKind
-from auditor.model.value import JSON, parse_json
+from auditor.model.value import JSON
 from auditor.runs import RunFolder
 
 Given: TypeAlias = Mapping[str, tuple[JSON, ...] | Survey]
@@ -50,9 +50,12 @@ def _survey(kind: ResourceKind, files: Sequence[config.File], processes: int | N
     try:
         dealt = [(kind, parts) for parts in _dealt(files, processes)]
         found = [each for scans in in_parts(_scanned, dealt, processes) for each in scans]
-        problems = tuple(each for each in found if isinstance(each, Diagnostic))
+        problems: dict[int, Diagnostic] = {}
+        for (number, _), each in zip(chain.from_iterable(parts for _, parts in dealt), found, strict=True):
+            if isinstance(each, Diagnostic):
+                problems.setdefault(number, each)  # of the parts of a file the first
         if problems:
-            return Checked(None, problems)
+            return Checked(None, tuple(problems.values()))
         return Checked(fetcher.survey(kind, [each for each in found if isinstance(each, Scan)], files))
     except config.UNREADABLE as error:
         return Checked(None, (_unreadable(files[0], error),))
@@ -211,10 +214,24 @@ def _judged(share: _Share, audit: Audit) -> Iterator[None]:
             try:
                 one_pass.judge(one_pass.decode(block), number, repeated)
             except fetcher.FetchError:
-                for at, line in _numbered(place, block):
-                    ensure(at, parse_json(line))  # which tells the line
+                lines = (line for at, line in enumerate(_numbered(place, block)) if at not in repeated)
+                _tell_first(share, ensure, lines)
                 raise
             yield
+
+
+def _tell_first(
+    share: _Share, ensure: Callable[[int, JSON], None], lines: Iterator[tuple[int, bytes]]
+) -> None:
+    """
+    Judge lines one by one, to the first that is not as documented where a check reads it: no cut tells another one.
+
+    Raises:
+        FetchError: as of `_judged`; it names the line.
+    """
+    for place, line in lines:
+        alone = share.audit(on_violation=None).one_pass(share.queries, partial(ensure, place))
+        alone.judge(alone.decode(line))
 
 
 def _numbered(place: int, block: bytes) -> Iterator[tuple[int, bytes]]:

@@ -103,9 +103,11 @@ class _Answer:
 
 def _of_file(failure: Failure, kind: str) -> Failure:
     """Return a failure with what to do where it is not PingOne's answer that is wrong."""
-    if failure.code != "evidence.drift":
-        return failure
-    return replace(failure, help=f"Give records as they came from PingOne: auditor schema {kind}")
+    help = {
+        "evidence.drift": f"Give records as they came from PingOne: auditor schema {kind}",
+        "evidence.changed-record": "Give records as they came from PingOne.",
+    }
+    return replace(failure, help=help.get(failure.code, failure.help))
 
 
 def _held(records: Sequence[JSON] | Survey, queries: Sequence[PlannedQuery], kind: ResourceKind) -> int:

@@ -20,11 +20,11 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypedDict
 import msgspec
 import orjson
 
-from auditor.fetcher.failures import FetchError, drift
+from auditor.fetcher.failures import drift
 from auditor.fetcher.seen import Seen
 from auditor.model.drift import Documented
 from auditor.model.evidence import Failure
-from auditor.model.instant import parse_instant
+from auditor.model.instant import format_instant, parse_instant
 from auditor.model.resource import ResourceKind, value_at, without
 from auditor.model.timeline import sortable, span
 from auditor.model.value import JSON, parse_json
@@ -102,7 +102,11 @@ class _Stretch(NamedTuple):
 
 @dataclass(slots=True)
 class Scan:
-    """What one look through some lines has found; what several have found is put together by `survey`."""
+    """
+    What one look through some lines has found; what several have found is put together by `survey`.
+
+    With `is_enough` it tells all: not where records are in no order, one is not as documented, or two contradict.
+    """
 
     records: int = 0
     repeated: set[Place] = field(default_factory=set)
@@ -110,12 +114,12 @@ class Scan:
     first: str | None = None
     last: str | None = None
     failure: Failure | None = None
-    is_in_order: bool = True
+    is_enough: bool = True
 
-    def note(self, instants: Sequence[str], records: int) -> None:
+    def note(self, block: _Block) -> None:
         """Count records, and take in their instants."""
-        self.records += records
-        if instants:
+        self.records += len(block.rows)
+        if instants := block.instants:
             self.first = min(self.first or instants[0], *instants)
             self.last = max(self.last or instants[0], *instants)
 
@@ -128,14 +132,12 @@ def scan(kind: ResourceKind, file: int, lines: Lines) -> Scan:
         LineError: a line is no JSON object.
         OSError, EOFError: the file can not be read; and what its compression raises.
     """
-    looking = _Looking(kind, file, lines)
-    try:
-        for place, block in lines.blocks():
-            if not looking.take(place, block):
-                break
-        looking.end()
-    except FetchError as error:
-        looking.found.failure = error.failure
+    rows = _Rows(kind, lines)
+    looking = _Looking(rows, file)
+    for place, content in lines.blocks():  # to the last, since a line that is no JSON is told before all else
+        looking.take(rows.of(place, content))
+    looking.end()
+    looking.found.is_enough &= rows.failure is None
     return looking.found
 
 
@@ -143,7 +145,8 @@ def survey(kind: ResourceKind, scans: Iterable[Scan], files: Sequence[Lines]) ->
     """
     Return what is known of the records of some files from looks through all of their lines.
 
-    Where they are in no order, the files are read again.
+    Where they are in no order, or not as they should be, the files are read again, from the first to the last: so the
+    same is told of them whatever they were cut into.
 
     Raises:
         LineError, OSError, EOFError: as of `scan`.
@@ -155,16 +158,13 @@ def survey(kind: ResourceKind, scans: Iterable[Scan], files: Sequence[Lines]) ->
         found.stretches += each.stretches
         found.first = min(filter(None, (found.first, each.first)), default=None)
         found.last = max(filter(None, (found.last, each.last)), default=None)
-        found.failure = found.failure or each.failure
-        found.is_in_order = found.is_in_order and each.is_in_order
-    try:
-        if found.failure is None:
-            if found.is_in_order and _are_apart(found.stretches):
-                found.repeated |= _repeated(known for stretch in found.stretches for known in stretch.ends)
-            else:
-                found = _in_no_order(kind, files)
-    except FetchError as error:
-        found.failure = error.failure
+        found.is_enough = found.is_enough and each.is_enough
+    ends = [known for stretch in found.stretches for known in stretch.ends]
+    repeated = _repeated(ends) if found.is_enough and _are_apart(found.stretches) else None
+    if repeated is None:
+        found = _closely(kind, files)
+    else:
+        found.repeated |= repeated
     return Survey(
         files=tuple(files),
         records=found.records - len(found.repeated),
@@ -179,48 +179,46 @@ def _are_apart(stretches: list[_Stretch]) -> bool:
     """Tell whether no stretch reaches into another; they may touch."""
     if len(stretches) > MOST:
         return False
-    return all(one.greatest <= other.least for one, other in pairwise(sorted(stretches)))
+    ordered = sorted(stretches, key=attrgetter("least", "greatest"))
+    return all(one.greatest <= other.least for one, other in pairwise(ordered))
 
 
-def _repeated(found: Iterable[_Known]) -> set[Place]:
-    """
-    Return the places of the records that repeat an earlier one.
-
-    Raises:
-        FetchError: two different records have one identity.
-    """
+def _repeated(found: Iterable[_Known]) -> set[Place] | None:
+    """Return the places of the records that repeat an earlier one; None if two different ones have one identity."""
     first: dict[tuple[str, tuple[JSON, ...]], _Known] = {}
     repeated = set()
     for known in sorted(set(found), key=attrgetter("place")):
         before = first.setdefault((known.key, known.identity), known)
         if before.digest != known.digest:
-            raise _changed(known.key, known.identity)
+            return None
         if before is not known:
             repeated.add(known.place)
     return repeated
 
 
-def _changed(key: str, identity: tuple[JSON, ...]) -> FetchError:
-    shown = ", ".join(map(str, (key, *identity)))
-    return FetchError(
-        "evidence.changed-record",
-        f"Two different records came under one identity ({shown}).",
-        "Give records as they came from PingOne.",
-    )
-
-
 class _Block(NamedTuple):
-    """Lines that hold something: where each begins in some bytes, whose place is known, and what was decoded of it."""
+    """
+    Records of some lines: where each begins in some bytes, whose place is known, and what was decoded of it.
+
+    `keys` and `instants` are their places in the order and their instants in forms that sort; without instants where
+    the kind has none.
+    """
 
     place: int
     content: bytes
     starts: Sequence[int]
     rows: Sequence[Any]
+    keys: Sequence[str]
+    instants: Sequence[str]
 
     def line(self, number: int) -> tuple[int, bytes]:
         """Return the place of a line, and the line."""
         start = self.starts[number]
-        return self.place + start, self.content[start:].partition(b"\n")[0]
+        return self.place + start, _line(self.content, start)
+
+
+def _line(content: bytes, start: int) -> bytes:
+    return content[start:].partition(b"\n")[0]
 
 
 _OPENING, _CLOSING = b"{}"
@@ -254,23 +252,23 @@ def _plain_starts(block: bytes) -> Iterator[int]:
 
 
 class _Rows:
-    """The fields of records by which they are known, of blocks of lines."""
+    """The fields of records by which they are known, of blocks of lines; `failure` tells of the first flaw of any."""
 
     def __init__(self, kind: ResourceKind, lines: Lines) -> None:
+        self.failure: Failure | None = None
         self._kind = kind
         self._lines = lines
-        self._ensure_documented = documented(kind, lines)
+        self._documented = Documented(kind.item)
         self._instant = kind.instant
         self._paths = tuple(dict.fromkeys((kind.order_key, *kind.identity, *filter(None, (kind.instant,)))))
         self._decoder = msgspec.json.Decoder(_type(self._paths))
 
     def of(self, place: int, content: bytes) -> _Block:
         """
-        Return the lines of some bytes, with what was decoded of each.
+        Return the records of some lines, without those of which it can not be told what they are known by.
 
         Raises:
             LineError: a line is no JSON object.
-            FetchError: a record is not as documented, as far as it was looked at.
         """
         starts = _starts(content)
         with suppress(*_UNLIKE):
@@ -278,62 +276,79 @@ class _Rows:
                 content.decode()  # msgspec does not look at texts that nobody asked for
             rows = self._decoder.decode_lines(content) if starts else []
             if rows and len(rows) == len(starts):
-                return _Block(place, content, starts, rows)
-        lines = _Block(place, content, list(_plain_starts(content)), ())
-        return lines._replace(rows=[self._row(*lines.line(number)) for number in range(len(lines.starts))])
+                return self._block(place, content, starts, rows)
+        found = [(start, self._row(place + start, _line(content, start))) for start in _plain_starts(content)]
+        known = [(start, row) for start, row in found if row is not None]
+        return self._block(place, content, [start for start, _ in known], [row for _, row in known])
+
+    def _block(self, place: int, content: bytes, starts: Sequence[int], rows: Sequence[Any]) -> _Block:
+        instants = self._instants(rows) if self._instant else []
+        is_time = self._kind.order_key == self._instant
+        keys = instants if is_time else _texts(rows, self._kind.order_key)
+        return _Block(place, content, starts, rows, keys, instants)
 
     def _row(self, place: int, line: bytes) -> Any:
-        """Return what is to be known of a line that was not decoded as one of many."""
+        """Return what is to be known of a line that was not decoded as one of many; None if it is not known."""
         with suppress(*_UNLIKE):
             line.decode()
-            return self._decoder.decode(line)
+            row = self._decoder.decode(line)
+            self._instants([row] if self._instant else [])
+            return row
         try:
             record = parse_json(line)
         except ValueError as error:
             raise LineError(place, f"is no JSON: {error}") from None
         if not isinstance(record, dict):
             raise LineError(place, "is no object")
-        self._ensure_documented(place, record)
+        unknown = self._unknown(record)
+        if self.failure is None and (flaw := _flaw(self._documented, self._kind, record) or unknown):
+            self.failure = drift(self._lines.number(place), flaw).failure
+        return None if unknown else record
+
+    def _unknown(self, record: dict[str, Any]) -> str:
+        """Return why it can not be told what a record is known by; nothing where it can."""
         for path in self._paths:
             if isinstance(value_at(record, path), dict | list | None):
-                raise drift(self._lines.number(place), f"{path}: there is no value to know the record by")
-        return record
+                return f"{path}: there is no value to know the record by"
+        try:
+            self._instants([record] if self._instant else [])
+        except ValueError as error:
+            return f"{self._instant}: {error}"
+        return ""
 
-    @staticmethod
-    def _texts(rows: Sequence[Any], path: str) -> list[str]:
-        return [str(value_at(row, path)) for row in rows] if "." in path else [str(row[path]) for row in rows]
-
-    def keys(self, rows: Sequence[Any]) -> list[str]:
+    def _instants(self, rows: Sequence[Any]) -> list[str]:
         """
-        Return the places of records in the order, in a form that sorts.
+        Return the instants of records in a form that sorts.
 
         Raises:
-            FetchError: a record has none.
+            ValueError: one is none.
         """
-        if self._kind.order_key == self._instant:
-            return self.instants(rows)
-        return self._texts(rows, self._kind.order_key)
-
-    def instants(self, rows: Sequence[Any]) -> list[str]:
-        """
-        Return the instants of records, in a form that sorts; nothing where the kind has none.
-
-        Raises:
-            FetchError: one is none.
-        """
-        if self._instant is None:
-            return []
-        texts = self._texts(rows, self._instant)
+        texts = _texts(rows, self._instant) if self._instant else []
         if span(texts) is not None:
             return [text[:-1] for text in texts]
-        try:
-            return [sortable(text) for text in texts]
-        except ValueError as error:
-            raise drift(len(texts), f"{self._instant}: {error}") from None
+        return [sortable(text) for text in texts]
 
     def identity(self, row: Any) -> tuple[JSON, ...]:
-        """Return by what a record is known, beside its place in the order."""
-        return tuple(value_at(row, path) for path in self._kind.identity)
+        """Return by what a record is known, beside its place in the order: instants in one spelling."""
+        values = ((path, value_at(row, path)) for path in self._kind.identity)
+        return tuple(sortable(str(value)) if path == self._instant else value for path, value in values)
+
+    def digest(self, line: bytes) -> bytes:
+        """Return a digest of a record, the same whatever the order of its fields and the spaces between them."""
+        record = without(parse_json(line), self._kind.secret)
+        try:
+            text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+        except TypeError:  # lone surrogates, integers beyond 64 bits, more than 254 levels
+            text = repr(_sorted(record)).encode("utf-8", "surrogatepass")
+        return _hash(text)
+
+
+def _texts(rows: Sequence[Any], path: str) -> list[str]:
+    return [str(value_at(row, path)) for row in rows] if "." in path else [str(row[path]) for row in rows]
+
+
+def _flaw(documented: Documented, kind: ResourceKind, record: dict[str, Any]) -> str:
+    return documented.flaw(without(record, kind.secret))
 
 
 def documented(kind: ResourceKind, lines: Lines) -> Callable[[int, dict[str, Any]], None]:
@@ -346,7 +361,7 @@ def documented(kind: ResourceKind, lines: Lines) -> Callable[[int, dict[str, Any
     shape = Documented(kind.item)
 
     def ensure(place: int, record: dict[str, Any]) -> None:
-        if flaw := shape.flaw(without(record, kind.secret)):
+        if flaw := _flaw(shape, kind, record):
             raise drift(lines.number(place), flaw)
 
     return ensure
@@ -370,13 +385,12 @@ def _type(paths: Iterable[str]) -> Any:
 
 
 class _Looking:
-    """One look through lines, on its way."""
+    """One look through the records of a file, on its way."""
 
-    def __init__(self, kind: ResourceKind, file: int, lines: Lines) -> None:
+    def __init__(self, rows: _Rows, file: int) -> None:
         self.found = Scan()
-        self._kind = kind
+        self._rows = rows
         self._file = file
-        self._rows = _Rows(kind, lines)
         self._goes: Callable[[str, str], bool] | None = None
         """The order of the stretch, once two records tell it."""
         self._head: list[_Known] = []
@@ -384,35 +398,26 @@ class _Looking:
         self._group: list[tuple[str, Any, int, bytes]] = []
         """The records with its latest key, where several have it; else the latest of them."""
 
-    def take(self, place: int, block: bytes) -> bool:
-        """
-        Take some lines; tell whether it is worth going on.
-
-        Raises:
-            LineError, FetchError: as of `_Rows`.
-        """
-        lines = self._rows.of(place, block)
-        rows = lines.rows
-        if not rows:
-            return True
-        keys = self._rows.keys(rows)
-        is_time = self._kind.order_key == self._kind.instant
-        self.found.note(keys if is_time else self._rows.instants(rows), len(rows))
+    def take(self, block: _Block) -> None:
+        """Take some records, as long as that is enough."""
+        keys, rows = block.keys, block.rows
+        if not rows or not self.found.is_enough:
+            return
+        self.found.note(block)
         goes, group = self._goes, self._group
         if goes and len(group) == 1 and goes(group[0][0], keys[0]) and all(map(goes, keys, keys[1:])):
             self._leave_head()
-            self._group = [(keys[-1], rows[-1], *lines.line(-1))]
-            return True
+            self._group = [(keys[-1], rows[-1], *block.line(-1))]
+            return
         for number, (key, row) in enumerate(zip(keys, rows, strict=True)):
-            self._add(key, row, *lines.line(number))
-        return self.found.is_in_order
+            self._add(key, row, *block.line(number))
 
     def _add(self, key: str, row: Any, at: int, line: bytes) -> None:
         if self._group:
             latest = self._group[0][0]
             if key == latest:
                 self._group.append((key, row, at, line))
-                self.found.is_in_order = len(self._group) <= MOST
+                self.found.is_enough &= len(self._group) <= MOST
                 return
             if self._goes is None:
                 self._goes = lt if latest < key else gt
@@ -430,26 +435,18 @@ class _Looking:
             self._known()
 
     def _known(self) -> list[_Known]:
-        """
-        Return what is known of the records with the latest key, after looking for some that repeat.
-
-        Raises:
-            FetchError: two different records have one identity.
-        """
+        """Return what is known of the records with the latest key, after looking for some that repeat."""
         found = [
-            _Known(key, self._rows.identity(row), _digest(line), (self._file, at))
+            _Known(key, self._rows.identity(row), self._rows.digest(line), (self._file, at))
             for key, row, at, line in self._group
         ]
-        self.found.repeated |= _repeated(found)
+        repeated = _repeated(found)
+        self.found.is_enough &= repeated is not None
+        self.found.repeated |= repeated or set()
         return found
 
     def end(self) -> None:
-        """
-        End a stretch.
-
-        Raises:
-            FetchError: two different records have one identity.
-        """
+        """End a stretch."""
         if not self._group:
             return
         tail = self._known()
@@ -457,17 +454,7 @@ class _Looking:
         least, greatest = sorted((head[0].key, tail[0].key))
         self.found.stretches.append(_Stretch(least, greatest, tuple(dict.fromkeys((*head, *tail)))))
         self._goes, self._head, self._group = None, [], []
-        self.found.is_in_order = self.found.is_in_order and len(self.found.stretches) <= MOST
-
-
-def _digest(line: bytes) -> bytes:
-    """Return a digest of a record, the same whatever the order of its fields and the spaces between them."""
-    record = parse_json(line)
-    try:
-        text = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # lone surrogates, integers beyond 64 bits, more than 254 levels
-        text = repr(_sorted(record)).encode("utf-8", "surrogatepass")
-    return _hash(text)
+        self.found.is_enough &= len(self.found.stretches) <= MOST
 
 
 def _hash(text: bytes) -> bytes:
@@ -480,32 +467,48 @@ def _sorted(value: JSON) -> JSON:
     return [_sorted(each) for each in value] if isinstance(value, list) else value
 
 
-def _in_no_order(kind: ResourceKind, files: Sequence[Lines]) -> Scan:
+def _closely(kind: ResourceKind, files: Sequence[Lines]) -> Scan:
     """
-    Look through records in no order, and remember each.
+    Look through records once more, and remember each: where they are in no order, or something is wrong with them.
+
+    A record that is not as documented is told before two that contradict one another.
 
     Raises:
-        LineError, FetchError, OSError, EOFError: as of `scan` and `survey`.
+        LineError, OSError, EOFError: as of `scan`.
     """
     found, seen = Scan(), Seen()
+    changed: Failure | None = None
     for file, lines in enumerate(files, start=1):
         rows = _Rows(kind, lines)
         for place, content in lines.blocks():
             block = rows.of(place, content)
-            keys = rows.keys(block.rows)
-            found.note(rows.instants(block.rows), len(block.rows))
-            names = [(key, rows.identity(row)) for key, row in zip(keys, block.rows, strict=True)]
+            found.note(block)
+            names = [(key, rows.identity(row)) for key, row in zip(block.keys, block.rows, strict=True)]
             hashed = [_hash(repr(name).encode("utf-8", "surrogatepass")) for name in names]
             known, new = seen.among(hashed), dict[bytes, bytes]()
             for number, (name, key) in enumerate(zip(names, hashed, strict=True)):
                 at, line = block.line(number)
-                digest = _digest(line)
+                digest = rows.digest(line)
                 before = known.get(key) or new.get(key)
                 if before is None:
                     new[key] = digest
                 elif before == digest:
                     found.repeated.add((file, at))
                 else:
-                    raise _changed(*name)
+                    changed = changed or _changed(kind, *name)
             seen.add(new)
+        found.failure = found.failure or rows.failure
+    found.failure = found.failure or changed
     return found
+
+
+def _changed(kind: ResourceKind, key: str, identity: tuple[JSON, ...]) -> Failure:
+    named = zip((kind.order_key, *kind.identity), (key, *identity), strict=True)
+    shown = (
+        format_instant(parse_instant(text)) if path == kind.instant else str(text) for path, text in named
+    )
+    return Failure(
+        code="evidence.changed-record",
+        reason=f"Two different records came under one identity ({', '.join(shown)}).",
+        help="",
+    )
