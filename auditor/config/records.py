@@ -17,11 +17,12 @@ from gzip import GzipFile
 from io import SEEK_END, BufferedReader, BytesIO, RawIOBase
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias, TypedDict, cast
+from typing import Any, ClassVar, Final, TypeAlias, cast
 
 import msgspec
 import zstandard
 
+from auditor.model.decoding import nested
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.resource import Catalogue, ResourceKind, value_at, without
 from auditor.model.value import JSON, parse_json
@@ -505,24 +506,10 @@ def _split(content: bytes, kind: ResourceKind) -> _Page | None:
         if page.items is None:
             return None
         paths = {page.items: list[msgspec.Raw], **{path: type_ for path in (page.next, page.total) if path}}
-        found = _page(msgspec.json.decode(content, type=_nested(paths)), kind)
+        found = _page(msgspec.json.decode(content, type=nested(paths)), kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return found if all(isinstance(item, msgspec.Raw) for item in found.items) else None
-
-
-def _nested(types: Mapping[str, Any]) -> Any:
-    """Return the type with which msgspec decodes what is at some dotted paths, and nothing else."""
-    below: dict[str, dict[str, Any]] = {}
-    for path, type_ in types.items():
-        step, _, rest = path.partition(".")
-        below.setdefault(step, {})[rest] = type_
-    fields = {step: rests[""] if "" in rests else _nested(rests) for step, rests in below.items()}
-    return _OBJECT("Page", fields, total=False)
-
-
-_OBJECT: Final[Any] = TypedDict
-"""Makes types while the program runs, of which no type checker knows."""
 
 
 _SUMMARIES: Final = {

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
+from auditor.fetcher.answers import Found
+from auditor.fetcher.answers import record as record_of
 from auditor.fetcher.failures import AGAIN, FetchError, drift
 from auditor.fetcher.seen import Seen
 from auditor.model.drift import Documented
@@ -24,7 +26,16 @@ from auditor.model.value import JSON
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-_Known = tuple[datetime | None, bytes, bytes]
+
+class _Known(NamedTuple):
+    """A record, and what it is known by."""
+
+    record: dict[str, Any]
+    instant: datetime | None
+    key: bytes
+    digest: bytes
+
+
 """Of a record its instant, what it is known by, and a digest of all that it says."""
 
 
@@ -105,7 +116,7 @@ class Ledger:
     def _counted(self) -> bool:
         return self.kind.page.count == "items" and not self.given
 
-    def take(self, records: list[dict[str, Any]], part: Part, count: int | None = None) -> tuple[JSON, ...]:
+    def take(self, records: Sequence[Found], part: Part, count: int | None = None) -> tuple[JSON, ...]:
         """
         Check the records of one page of a part, and return those that were not seen before.
 
@@ -117,9 +128,9 @@ class Ledger:
         """
         if self._counted and count is not None:
             part.count = max(part.count or 0, count)
-        known = [self._looked_at(record, number) for number, record in enumerate(records, 1)]
-        part.note([instant for instant, _, _ in known if instant is not None])
-        new = tuple(self._new(records, known, part))
+        known = [self._looked_at(record_of(found, number), number) for number, found in enumerate(records, 1)]
+        part.note([each.instant for each in known if each.instant is not None])
+        new = tuple(self._new(known, part))
         part.new += len(new)
         self.records += len(new)
         self.duplicates += len(records) - len(new)
@@ -136,18 +147,17 @@ class Ledger:
             raise drift(number, flaw)
         instant = _instant(record, self._instant_path, number) if self._instant_path else None
         key = _key(instant, self._name(record, instant, number))
-        return instant, key, hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
+        digest = hashlib.blake2b(_canonical(record, number), digest_size=16).digest()
+        return _Known(record, instant, key, digest)
 
-    def _new(
-        self, records: list[dict[str, Any]], known: list[_Known], part: Part
-    ) -> Iterator[dict[str, Any]]:
+    def _new(self, known: list[_Known], part: Part) -> Iterator[dict[str, Any]]:
         """Yield the records of a page that were not seen before, and take them in."""
-        keys = [key for _, key, _ in known]
+        keys = [each.key for each in known]
         seen = self._seen.among(keys)
         new: dict[bytes, bytes] = {}
         if self._counted:
             part.records.update(keys)
-        for number, (record, (instant, key, digest)) in enumerate(zip(records, known, strict=True), 1):
+        for number, (record, instant, key, digest) in enumerate(known, 1):
             before = seen.get(key) or new.get(key)
             if before is None:
                 new[key] = digest

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from auditor.fetcher.answers import Found, record
 from auditor.fetcher.completeness import Part
 from auditor.fetcher.failures import DRIFT, FetchError
 from auditor.fetcher.progress import Progress
@@ -104,14 +105,16 @@ class Holders:
             f"If it was deleted after {self.rule.resource} were listed, run again. {failure.help}",
         )
 
-    def named(self, records: list[dict[str, Any]], part: Part) -> list[dict[str, Any]]:
+    def named(self, records: Sequence[Found], part: Part) -> list[Found]:
         """Return records with whose they are."""
         holder: dict[str, JSON] = {}
         for path in self.rule.keep:
             value = value_at(part.holder or {}, path)
             if value is not None:
                 _put(holder, path.split("."), value)
-        return [{**record, self.rule.name: holder} for record in records]
+        return [
+            {**record(found, number), self.rule.name: holder} for number, found in enumerate(records, start=1)
+        ]
 
 
 def _put(target: dict[str, JSON], steps: list[str], value: JSON) -> None:

@@ -10,10 +10,11 @@ from typing import Final
 
 import orjson
 
+from auditor.fetcher.answers import reader
 from auditor.fetcher.failures import FetchError
 from auditor.fetcher.session import Request, Response
 from auditor.model.resource import ResourceKind, without
-from auditor.model.value import JSON, parse_json
+from auditor.model.value import JSON
 from auditor.runs import Archive
 
 KEPT_HEADERS: Final = ("content-type", "correlation-id", "date")
@@ -70,7 +71,7 @@ class Keeper:
             status=answer.status,
             headers=answer.headers,
             body=body,
-            document=_document(body) if answer.status == 200 else None,
+            document=self._document(body) if answer.status == 200 else None,
             number=answer.number,
             recalled=True,
             at=answer.at,
@@ -106,6 +107,12 @@ class Keeper:
             stripped=body is not response.body,
         )
 
+    def _document(self, body: bytes) -> JSON:
+        try:
+            return reader(self.kind)(body)
+        except ValueError:
+            return None
+
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {
             name: self.conceal(value)[:MAX_HEADER]
@@ -134,10 +141,3 @@ def not_kept(error: OSError) -> FetchError:
         f"What was answered can not be kept: {error.strerror or error}.",
         "Make room, or set AUDITOR_DATA_DIR to a folder that has some; then go on: auditor resume RUN",
     )
-
-
-def _document(body: bytes) -> JSON:
-    try:
-        return parse_json(body)
-    except ValueError:
-        return None

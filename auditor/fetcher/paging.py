@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import httpx
 
+from auditor.fetcher.answers import Found, is_record
 from auditor.fetcher.failures import (
     AGAIN,
     DRIFT,
@@ -40,7 +41,7 @@ class RawPage:
     number: int
     """Which answer to the query it is, counted from 1."""
     document: dict[str, JSON]
-    records: list[dict[str, Any]]
+    records: Sequence[Found]
     count: int | None
 
 
@@ -184,7 +185,7 @@ class Walk:
             )
         path = self.kind.page.items
         records = [document] if path is None else _at(document, path)
-        if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        if not isinstance(records, list) or not all(map(is_record, records)):
             raise FetchError(
                 "evidence.drift", f"{self._path} answered a page without a list of objects at {path}.", DRIFT
             )
@@ -193,7 +194,9 @@ class Walk:
             request=request,
             number=response.number,
             document=document,
-            records=[without(record, self.kind.secret) for record in records],
+            records=[without(record, self.kind.secret) for record in records]
+            if self.kind.secret
+            else records,
             count=count if type(count) is int else None,
         )
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final
 
 from auditor import scim
+from auditor.fetcher.answers import reader
 from auditor.fetcher.auth import Tokens, bearer, missing_credentials, missing_organization
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.fetcher.failures import FetchError, FilterRefusedError
@@ -405,6 +406,7 @@ class Reading:
             effort=self._progress.effort,
             pacer=self.pacer,
             before=partial(self._admit, window),
+            read=reader(self.kind),
         )
 
     def _admit(self, window: Window | None) -> None:

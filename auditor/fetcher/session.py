@@ -20,6 +20,7 @@ import httpx
 import stamina
 from stamina.instrumentation import set_on_retry_hooks
 
+from auditor.fetcher.answers import Read
 from auditor.fetcher.failures import FetchError, described, quoted
 from auditor.fetcher.limits import Pacer
 from auditor.fetcher.network import Direct, goes_by_proxy
@@ -172,11 +173,13 @@ class Session:
         effort: Effort | None = None,
         pacer: Pacer | None = None,
         before: Callable[[], None] = lambda: None,
+        read: Read = parse_json,
     ) -> Response:
         """
         Send one request until it has an answer that a repetition would not change.
 
-        Every try waits for its turn with the *pacer*, and *before* is called before it is sent.
+        Every try waits for its turn with the *pacer*, and *before* is called before it is sent. *read* makes a
+        document of the body.
 
         Raises:
             FetchError: the answer stayed transient (429, 5xx, a broken connection, damaged JSON) to the last
@@ -196,7 +199,7 @@ class Session:
             effort.retries += tries > 0
             tries += 1
             try:
-                response = await self._once(request, headers)
+                response = await self._once(request, headers, read)
             except _RepeatableError as error:
                 if error.failure.code == "query.rate-limited":
                     pacer.slow_down(sent_at)
@@ -217,7 +220,7 @@ class Session:
         except _RepeatableError as error:
             raise error.after(tries) from None
 
-    async def _once(self, request: Request, headers: Mapping[str, str]) -> Response:
+    async def _once(self, request: Request, headers: Mapping[str, str], read: Read) -> Response:
         asked = httpx.Request(
             request.method,
             parsed(request.url),
@@ -242,7 +245,7 @@ class Session:
             status=answer.status_code,
             headers={name.lower(): value for name, value in answer.headers.items()},
             body=body,
-            document=_document(answer, body, host) if answer.status_code == 200 else None,
+            document=_document(answer, body, host, read) if answer.status_code == 200 else None,
             clock_skew_s=self._skew_s(answer.headers.get("date", ""), time() - asked_at),
         )
         # Without the parameters: a filter may name persons, and a cursor is nobody's business.
@@ -306,11 +309,11 @@ async def _body(answer: httpx.Response, host: str) -> bytes:
     return bytes(body)
 
 
-def _document(answer: httpx.Response, body: bytes, host: str) -> JSON:
+def _document(answer: httpx.Response, body: bytes, host: str, read: Read) -> JSON:
     """Return the JSON of an answer; None where the answer does not claim to be any."""
     content_type = answer.headers.get("content-type", "")
     try:
-        return parse_json(body)
+        return read(body)
     except ValueError as error:
         if content_type and "json" not in content_type.casefold():
             return None

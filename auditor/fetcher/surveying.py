@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, pairwise
 from operator import attrgetter, gt, lt
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypedDict
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import orjson
 
 from auditor.fetcher.failures import drift
 from auditor.fetcher.seen import Seen
+from auditor.model.decoding import nested
 from auditor.model.drift import Documented
 from auditor.model.evidence import Failure
 from auditor.model.instant import format_instant, parse_instant
@@ -261,7 +262,7 @@ class _Rows:
         self._documented = Documented(kind.item)
         self._instant = kind.instant
         self._paths = tuple(dict.fromkeys((kind.order_key, *kind.identity, *filter(None, (kind.instant,)))))
-        self._decoder = msgspec.json.Decoder(_type(self._paths))
+        self._decoder = msgspec.json.Decoder(nested(dict.fromkeys(self._paths, str), required=True))
 
     def of(self, place: int, content: bytes) -> _Block:
         """
@@ -369,19 +370,6 @@ def documented(kind: ResourceKind, lines: Lines) -> Callable[[int, dict[str, Any
 
 _UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """What msgspec raises on what is no JSON, or not of the type that is expected."""
-
-_OBJECT: Final[Any] = TypedDict
-"""Makes types while the program runs, of which no type checker knows."""
-
-
-def _type(paths: Iterable[str]) -> Any:
-    """Return the type with which msgspec decodes the texts at some paths of a record, which all have to be there."""
-    below: dict[str, list[str]] = {}
-    for path in paths:
-        step, _, rest = path.partition(".")
-        below.setdefault(step, []).append(rest)
-    fields = {step: _type(filter(None, rests)) if any(rests) else str for step, rests in below.items()}
-    return _OBJECT("Fields", fields)
 
 
 class _Looking:
