@@ -517,3 +517,13 @@ def test_identities_of_several_types_can_be_told_apart():
     for parts in (1, 2, 4):
         known = surveyed(content, kind, 1, parts)
         assert (known.records, len(known.repeated), known.failure) == (4, 4, None)
+
+
+def test_a_run_that_is_interrupted_while_it_judges_a_file_says_to_start_again(judged, monkeypatch):
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app_lines, "_judged", interrupted)
+    report = judged(b"\n".join(json.dumps(event).encode() for event in events(60, Random(5))), 1)  # noqa: S311
+    assert {verdict["code"] for verdict in report["verdicts"]} == {"evidence.interrupted"}
+    assert report["exit_reason"].endswith("Start again: auditor check")

@@ -199,7 +199,9 @@ class _Run:
     @property
     def _onward(self) -> str:
         """What to do after an interruption."""
-        return f"Go on with it: auditor resume {self.run_id}" if self.folder else "Start again: auditor check"
+        if self.folder is None or self.job.records:  # nothing was asked that need not be asked again
+            return "Start again: auditor check"
+        return f"Go on with it: auditor resume {self.run_id}"
 
     def _learn(self) -> tuple[Diagnostic, ...]:
         """Take in what is known of an earlier run, where only what is new is to count; return what is wrong with it."""
