@@ -433,3 +433,14 @@ def test_a_line_without_an_end_is_not_held(tmp_path, monkeypatch):
     assert found is not None
     with pytest.raises(ValueError, match="a line holds more than"):
         list(found["activities"])
+
+
+def test_a_damaged_line_beside_a_page_that_counts_is_told(tmp_path):
+    (tmp_path / "users.ndjson").write_bytes(b'{"id": "x"}\n{"id": \n')
+    counting = {"_embedded": {"users": [{"id": "y"}]}, "count": 9, "_links": {}}
+    (tmp_path / "page.json").write_bytes(dumped(counting))
+    options = [f"users={tmp_path / name}" for name in ("users.ndjson", "page.json")]
+    assert KINDS["users"].page.count == "items"
+    for held in (None, 0):
+        (told,) = stream_records(options, KINDS, larger_than=held).diagnostics
+        assert (told.code, told.detail[:12]) == ("records.unreadable", "Line 2 is no")

@@ -8,6 +8,7 @@ import os
 import pickle
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -25,6 +26,7 @@ from auditor.config import Lines
 from auditor.fetcher.completeness import Ledger, Part
 from auditor.model.resource import ResourceKind
 from auditor.model.timeline import sortable
+from auditor.model.value import parse_json
 from auditor.runs import RunFolder
 from tests.pages import query
 from tests.support import examples
@@ -527,3 +529,24 @@ def test_a_run_that_is_interrupted_while_it_judges_a_file_says_to_start_again(ju
     report = judged(b"\n".join(json.dumps(event).encode() for event in events(60, Random(5))), 1)  # noqa: S311
     assert {verdict["code"] for verdict in report["verdicts"]} == {"evidence.interrupted"}
     assert report["exit_reason"].endswith("Start again: auditor check")
+
+
+def test_a_pipe_that_is_given_keeps_nothing_waiting(auditor, tmp_path, monkeypatch):  # noqa: F811
+    (tmp_path / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    content = b"\n".join(json.dumps(event).encode() for event in events(20, Random(9)))  # noqa: S311
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: Path("pipe").write_bytes(content))
+        ran = auditor("check", "policy.yaml", "--records", "activities=pipe", "--json")
+    assert json.loads(ran.out)["verdicts"][0]["population"] > 0
+
+
+def test_a_number_is_the_same_whichever_parser_reads_it():
+    for number in (2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**300):
+        quick, thorough = parse_json(f"[{number}]"), parse_json(f'[{number}, "\\ud800"]')
+        assert repr(quick[0]) == repr(thorough[0])
+    for text in ("1" * 400, "1" * 5_000):
+        for document in (f"[{text}]", f'[{text}, "\\ud800"]'):
+            with pytest.raises(ValueError, match=r"."):
+                parse_json(document)

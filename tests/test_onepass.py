@@ -262,7 +262,13 @@ def plain(check: dict[str, Any], found: Sequence[JSON], verdict: Verdict) -> Non
         expected = jmespath.search(expression, selected)
     if form != "some":
         assert outcome.exceptions == len(expected)
-        assert [violation.item for violation in outcome.violations] == expected[:20]
+        items = [violation.item for violation in outcome.violations]
+        if len({record["id"] for record in selected}) == len(selected):
+            assert items == expected[:20]
+        elif (
+            len(expected) <= 20
+        ):  # nothing says which of two that are equal comes first: readers let one through
+            assert sorted(map(repr, items)) == sorted(map(repr, expected))
     else:
         assert (verdict.status.word == "pass") is bool(expected)
 

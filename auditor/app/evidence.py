@@ -256,6 +256,8 @@ class Digests:
 
 def _digest(path: Path) -> str:
     try:
+        if not path.is_file():  # a pipe is read once, and would keep everything waiting
+            return ""
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:

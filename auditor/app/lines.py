@@ -199,7 +199,7 @@ def _judged(share: _Share, audit: Audit) -> Iterator[None]:
 
     Raises:
         FetchError: a record is not as documented, as far as it is read.
-        ValueError, OSError, EOFError: the file can not be read any more; and what its compression raises.
+        ValueError, OSError: the file can not be read any more.
     """
     documented = [fetcher.documented(share.kind, file) for _, file in share.parts]
     one_pass = audit.one_pass(share.queries, ensure_documented=partial(documented[0], 0))

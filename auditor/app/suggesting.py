@@ -56,7 +56,10 @@ def suggest(job: Job, *, from_run: str | None = None, now: datetime | None = Non
     if planned.value is None or planned.value.given is None:
         return Checked(None, planned.diagnostics)
     search = _Search(planned.value)
-    search.search()
+    try:
+        search.search()
+    except config.UNREADABLE as error:  # a file that is not held has changed since it was planned for
+        return Checked(None, (*planned.diagnostics, config.unreadable(", ".join(records), error)))
     found = Suggestions(records=records, found=tuple(search.suggestions(ungiven)))
     return Checked(found, planned.diagnostics)
 

@@ -47,7 +47,7 @@ _BLOCK: Final = 64 * 1024
 _HEAD: Final = 1024**2
 """Bytes in which the first line of a file of lines ends."""
 
-UNREADABLE: Final = (OSError, ValueError, EOFError, zlib.error, zstandard.ZstdError)
+UNREADABLE: Final = (OSError, ValueError)
 """What is raised where a file is not what it should be."""
 
 
@@ -102,7 +102,7 @@ class Lines:
 
         Raises:
             ValueError: a line is no JSON object.
-            OSError, EOFError, zlib.error, zstandard.ZstdError: as of `blocks`.
+            OSError: as of `blocks`.
         """
         number = 0
         for _, block in self.blocks():
@@ -157,7 +157,7 @@ class Items:
 
         Raises:
             ValueError: the file is another one than was seen, or no longer a page nor an array.
-            OSError, EOFError, zlib.error, zstandard.ZstdError: as of `Lines`.
+            OSError: as of `Lines`.
         """
         with _opened(self.path, self.seen) as stream:
             content = _bounded(stream)
@@ -180,7 +180,7 @@ class Items:
         Yield the records.
 
         Raises:
-            ValueError, OSError, EOFError, zlib.error, zstandard.ZstdError: as of `blocks`.
+            ValueError, OSError: as of `blocks`.
         """
         for _, block in self.blocks():
             for line in block.removesuffix(b"\n").split(b"\n"):
@@ -278,8 +278,12 @@ def _read_all(
     if problems:
         return Checked(None, tuple(problems))
     held = [part.records for part in parts if part.records is not None]
-    if missing := _missing(parts):
-        return Checked(None, (_incomplete(kind.kind, missing),))
+    try:
+        if missing := _missing(parts):
+            return Checked(None, (_incomplete(kind.kind, missing),))
+    except UNREADABLE as error:  # a line of a file that is not held, which was not looked at so far
+        files_ = [part.file for part in parts if part.records is None]
+        return Checked(None, (unreadable(str(files_[0].path), error),))
     if len(held) < len(parts):
         return Checked(Streamed(tuple(part.file for part in parts)))
     return Checked(tuple(without(record, kind.secret) for records in held for record in records))
@@ -372,7 +376,8 @@ def _opened(path: Path, seen: FileState | None = None) -> Iterator[BufferedReade
     Give a stream of what a file holds, decompressed; of a pipe, of what came through it.
 
     Raises:
-        ValueError: before the block or after it, the file is not in the state in which it was *seen*.
+        ValueError: before the block or after it, the file is not in the state in which it was *seen*; what is
+            compressed is damaged.
     """
     with ExitStack() as stack:
         file: BufferedReader = stack.enter_context(path.open("rb"))
@@ -386,7 +391,10 @@ def _opened(path: Path, seen: FileState | None = None) -> Iterator[BufferedReade
         elif magic.startswith(_ZSTD):
             file = BufferedReader(_Zstd(file))
         _ensure_same(descriptor, seen)
-        yield file
+        try:
+            yield file
+        except (EOFError, zlib.error, zstandard.ZstdError) as error:
+            raise ValueError(str(error)) from None
         _ensure_same(descriptor, seen)
 
 

@@ -50,8 +50,16 @@ async def given(
         if kind.kind in records and kind.kind not in failed:
             # Of a tenant one request can only look at a part of a long window; here all of it is at hand.
             asked = [query for query in plan.queries if query.resource == probe.resource]
-            held = _held(records[kind.kind], asked, kind)
-            yield QueryEnd(query=probe.id, failure=None, assurance="given", records=held)
+            try:
+                held = _held(records[kind.kind], asked, kind)
+                yield QueryEnd(query=probe.id, failure=None, assurance="given", records=held)
+            except (OSError, ValueError) as error:
+                failure = Failure(
+                    code="records.unreadable",
+                    reason=f"The records can not be read: {error}.",
+                    help="Leave the file alone while it is read.",
+                )
+                yield QueryEnd(query=probe.id, failure=failure, assurance=None)
 
 
 def _not_given(kind: ResourceKind) -> Failure:

@@ -79,7 +79,7 @@ class Survey:
         Yield the records.
 
         Raises:
-            ValueError, OSError, EOFError: as of the files.
+            ValueError, OSError: as of the files.
         """
         return chain.from_iterable(self.files)
 
@@ -131,7 +131,7 @@ def scan(kind: ResourceKind, file: int, lines: Lines) -> Scan:
 
     Raises:
         LineError: a line is no JSON object.
-        OSError, EOFError: the file can not be read; and what its compression raises.
+        OSError, ValueError: the file can not be read.
     """
     rows = _Rows(kind, lines)
     looking = _Looking(rows, file)
@@ -150,7 +150,7 @@ def survey(kind: ResourceKind, scans: Iterable[Scan], files: Sequence[Lines]) ->
     same is told of them whatever they were cut into.
 
     Raises:
-        LineError, OSError, EOFError: as of `scan`.
+        LineError, OSError, ValueError: as of `scan`.
     """
     found = Scan()
     for each in scans:
@@ -462,7 +462,7 @@ def _closely(kind: ResourceKind, files: Sequence[Lines]) -> Scan:
     A record that is not as documented is told before two that contradict one another.
 
     Raises:
-        LineError, OSError, EOFError: as of `scan`.
+        LineError, OSError, ValueError: as of `scan`.
     """
     found, seen = Scan(), Seen()
     changed: Failure | None = None

@@ -48,11 +48,22 @@ def parse_json(text: bytes | str) -> JSON:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         try:
-            return json.loads(text, parse_constant=_no_number)
+            return json.loads(text, parse_constant=_no_number, parse_int=_integer)
         except RecursionError:
             raise ValueError("nested too deep") from None
         except ValueError:
             raise ValueError(str(error)) from None
+
+
+def _integer(text: str) -> int | float:
+    """Return an integer as the quick parser reads it: a float where it is beyond 64 bits."""
+    number = int(text)
+    if -(2**63) <= number < 2**64:
+        return number
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError(f"{text:.20}… is too large") from None
 
 
 def _no_number(text: str) -> NoReturn:
