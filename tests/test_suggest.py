@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from auditor import cli
+from auditor.app.replaying import Replay
+from auditor.model.evidence import Page, QueryEnd
+from auditor.model.plan import Plan
 from tests.reports import HOSTILE
 
 AS_OF = ("--as-of", "2026-11-21T09:00:00Z")
@@ -306,7 +309,22 @@ def test_records_and_a_run_are_not_given_together(auditor):
     assert "either --records KIND=FILE or --from-run RUN" in said
 
 
-def test_of_a_run_of_several_environments_one_has_to_be_meant(auditor, tmp_path):
+@pytest.fixture
+def backwards(monkeypatch):
+    """Answers that come in the opposite order."""
+    events = Replay.events
+
+    async def reverse(self: Replay, plan: Plan) -> AsyncGenerator[Page | QueryEnd]:
+        for event in reversed([event async for event in events(self, plan)]):
+            yield event
+
+    monkeypatch.setattr(Replay, "events", reverse)
+
+
+@pytest.mark.parametrize("order", ["forwards", "backwards"])
+def test_of_a_run_of_several_environments_one_has_to_be_meant(auditor, tmp_path, order, request):
+    if order == "backwards":
+        request.getfixturevalue(order)
     environments = {
         name: {"id": "fb5e1379-7127-400b-ad44-dc0a9fae4886", "region": "EU"} for name in ("a", "b", "c")
     }

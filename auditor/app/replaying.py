@@ -296,15 +296,17 @@ class Replay:
         """Return the records of all queries, those of several queries once."""
         plan = self.judged.plan
         queries = {query.id: query for query in plan.queries}
+        # In the order of the plan and of the records' texts, not in that in which the answers came.
         found: dict[str, dict[str, dict[str, JSON]]] = {}
+        for query in plan.queries:
+            found.setdefault(query.environment, {})[query.resource] = {}
 
         async def read() -> None:
             async with aclosing(self.events(plan)) as events:
                 async for event in events:
                     if isinstance(event, Page) and event.query in queries:
                         query = queries[event.query]
-                        records = found.setdefault(query.environment, {}).setdefault(query.resource, {})
-                        records.update(
+                        found[query.environment][query.resource].update(
                             (json.dumps(record, sort_keys=True), record) for record in event.records
                         )
 
@@ -313,8 +315,13 @@ class Replay:
             run_id=self.folder.record.run_id,
             as_of=plan.as_of,
             records={
-                environment: {kind: tuple(records.values()) for kind, records in kinds.items()}
+                environment: {
+                    kind: tuple(record for _, record in sorted(records.items()))
+                    for kind, records in kinds.items()
+                    if records
+                }
                 for environment, kinds in found.items()
+                if any(kinds.values())
             },
         )
 
