@@ -136,9 +136,7 @@ def test_a_file_is_known_as_if_it_were_held_in_whatever_order_it_is(some, shape,
     assert (known.records, len(known.repeated)) == (ledger.records, ledger.duplicates)
     assert (known.first, known.last) == (ledger.first, ledger.last)
     kept = [
-        json.loads(line)
-        for place, line in app_lines._numbered(0, content)
-        if (1, place) not in known.repeated
+        json.loads(line) for place, line in fetcher.numbered(0, content) if (1, place) not in known.repeated
     ]
     again = counted(kept)
     assert (again.records, again.duplicates) == (ledger.records, 0)
@@ -221,7 +219,7 @@ def judged(auditor, tmp_path, monkeypatch) -> Report:  # noqa: F811
     return check
 
 
-def here(work: Callable[[Any], Any], items: Sequence[Any], _: int | None) -> list[Any]:
+def here(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     """Do in this process what others would do, with what they would be given."""
     return [pickle.loads(pickle.dumps(work(item))) for item in pickle.loads(pickle.dumps(items))]  # noqa: S301
 
@@ -360,7 +358,7 @@ def test_a_line_that_is_no_json_is_told_by_its_number(judged):
 def test_a_process_that_dies_makes_no_pass(judged, monkeypatch):
     content = b"\n".join(json.dumps(event).encode() for event in events(60, Random(5)))  # noqa: S311
     monkeypatch.setitem(
-        globals(), "here", lambda work, items, _: workers.in_parts(DYING.get(work) or work, items, 2)
+        globals(), "here", lambda work, items: workers.in_parts(DYING.get(work) or work, items)
     )
     report = judged(content, 2)
     assert {verdict["code"] for verdict in report["verdicts"]} == {"records.unreadable"}

@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from auditor import jmes
-from auditor.evaluator.typed import UNLIKE, Attributes, Decoder, is_typed
+from auditor.evaluator.typed import Attributes, Decoder, is_typed
+from auditor.model.decoding import UNLIKE
 from auditor.model.drift import Documented
 from tests.support import examples
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
 from math import ceil
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from auditor import config, fetcher
 from auditor.app.workers import LEAST_BYTES, cores, end_processes, in_parts
@@ -49,7 +49,7 @@ def read(options: Sequence[str], catalogue: Catalogue, processes: int | None) ->
 def _survey(kind: ResourceKind, files: Sequence[config.File], processes: int | None) -> Checked[Survey]:
     try:
         dealt = [(kind, parts) for parts in _dealt(files, processes)]
-        found = [each for scans in in_parts(_scanned, dealt, processes) for each in scans]
+        found = [each for scans in in_parts(_scanned, dealt) for each in scans]
         problems: dict[int, Diagnostic] = {}
         for (number, _), each in zip(chain.from_iterable(parts for _, parts in dealt), found, strict=True):
             if isinstance(each, Diagnostic):
@@ -135,20 +135,21 @@ async def judge(
         if not isinstance(records, Survey) or records.failure is not None or not queries:
             continue
         try:
+            repeated = sorted(records.repeated)
             shares = [
                 _Share(
                     audit=alike,
                     kind=catalogue[name],
                     queries=queries,
                     parts=parts,
-                    repeated=sorted(records.repeated),
+                    repeated=repeated,
                     folder=folder,
                     number=next(numbers),
                 )
                 for parts in _dealt(_files_of(records), processes)
             ]
-            if min(processes or cores(), len(shares)) > 1:
-                states = await _together(shares, processes)
+            if len(shares) > 1:
+                states = await _together(shares)
             else:
                 states = [await _here(share, alike(on_violation=on_violation)) for share in shares]
         except _STOPPING as error:
@@ -162,7 +163,7 @@ async def judge(
 
 
 def _files_of(records: Survey) -> tuple[config.File, ...]:
-    return tuple(file for file in records.files if isinstance(file, config.File))
+    return cast("tuple[config.File, ...]", records.files)  # which `read` has surveyed
 
 
 async def _here(share: _Share, audit: Audit) -> AuditState:
@@ -172,9 +173,9 @@ async def _here(share: _Share, audit: Audit) -> AuditState:
     return audit.state()
 
 
-async def _together(shares: Sequence[_Share], processes: int | None) -> list[AuditState | Failure]:
+async def _together(shares: Sequence[_Share]) -> list[AuditState | Failure]:
     try:
-        return await asyncio.to_thread(in_parts, _state, shares, processes)
+        return await asyncio.to_thread(in_parts, _state, shares)
     except asyncio.CancelledError:
         end_processes()
         raise
@@ -209,12 +210,14 @@ def _judged(share: _Share, audit: Audit) -> Iterator[None]:
             first, last = (bisect_left(share.repeated, end) for end in ends)
             among = {at for _, at in share.repeated[first:last]}
             repeated = (
-                [line for line, (at, _) in enumerate(_numbered(place, block)) if at in among] if among else ()
+                [line for line, (at, _) in enumerate(fetcher.numbered(place, block)) if at in among]
+                if among
+                else ()
             )
             try:
                 one_pass.judge(one_pass.decode(block), number, repeated)
             except fetcher.FetchError:
-                lines = (line for at, line in enumerate(_numbered(place, block)) if at not in repeated)
+                lines = (line for at, line in enumerate(fetcher.numbered(place, block)) if at not in repeated)
                 _tell_first(share, ensure, lines)
                 raise
             yield
@@ -234,23 +237,9 @@ def _tell_first(
         alone.judge(alone.decode(line))
 
 
-def _numbered(place: int, block: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a block that hold something, with their places."""
-    for line in block.removesuffix(b"\n").split(b"\n"):
-        if line and not line.isspace():
-            yield place, line
-        place += len(line) + 1
-
-
 _STOPPING: Final = (fetcher.FetchError, *config.UNREADABLE)
 """What keeps a file from being judged."""
 
 
 def _failure(error: Exception) -> Failure:
-    if isinstance(error, fetcher.FetchError):
-        return error.failure
-    return Failure(
-        code="records.unreadable",
-        reason=f"The records can not be read: {error}.",
-        help="Leave the file alone while it is read.",
-    )
+    return error.failure if isinstance(error, fetcher.FetchError) else fetcher.unreadable(error)

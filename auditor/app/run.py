@@ -110,9 +110,8 @@ def _bug(error: Exception) -> Diagnostic:
     )
 
 
-@dataclass(
-    slots=True, kw_only=True, repr=False
-)  # `signal` prints whom it calls, and that would be all records
+# No `repr`: `signal` makes one of whom it calls, and that would be all records.
+@dataclass(slots=True, kw_only=True, repr=False)
 class _Run:
     """One run of the main job on its way to a report."""
 

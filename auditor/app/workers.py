@@ -26,9 +26,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_parts(work: Callable[[Item], Result], items: Sequence[Item], processes: int | None) -> list[Result]:
+def in_parts(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """
-    Do a piece of work for each item, in so many processes, by itself one on each core; alone, here.
+    Do a piece of work for each item, each in a process of its own; one alone is done here.
 
     Result: what *work* returns, in the order of the items. *work*, the items and what it returns are pickled.
 
@@ -36,10 +36,11 @@ def in_parts(work: Callable[[Item], Result], items: Sequence[Item], processes: i
         ChildProcessError: a process has ended before its time.
         Exception: whatever *work* raises.
     """
-    number = min(len(items), processes or cores())
-    if number < 2:
+    if len(items) < 2:
         return [work(item) for item in items]
-    with ProcessPoolExecutor(number, mp_context=_context(), initializer=_begin) as pool:
+    with ProcessPoolExecutor(
+        len(items), mp_context=_context(), initializer=_begin, initargs=(gc.get_threshold(),)
+    ) as pool:
         try:
             return list(pool.map(work, items))
         except BrokenProcessPool:
@@ -67,9 +68,9 @@ def _context() -> BaseContext:
     return context
 
 
-def _begin() -> None:
-    """Leave interruptions to the process that waits, and end when it does."""
-    gc.set_threshold(200_000, 10, 10)  # as of the program itself, for the same reason
+def _begin(threshold: tuple[int, int, int]) -> None:
+    """Look for garbage as seldom as the process that waits, leave interruptions to it, and end when it does."""
+    gc.set_threshold(*threshold)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
 

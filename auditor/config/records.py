@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, TypeAlias, cast
 import msgspec
 import zstandard
 
-from auditor.model.decoding import nested
+from auditor.model.decoding import UNLIKE, nested
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
 from auditor.model.resource import Catalogue, ResourceKind, value_at, without
 from auditor.model.value import JSON, parse_json
@@ -39,7 +39,7 @@ _ZSTD_STEP: Final = 4096
 
 
 STREAMED: Final = 16 * 1024**2
-"""Bytes from which on a file of lines is not held in memory."""
+"""Bytes from which on the files of a kind are not held in memory."""
 
 _BLOCK: Final = 64 * 1024
 """Bytes that are decoded at once: more do not stay in the processor's cache."""
@@ -76,8 +76,7 @@ class Lines:
 
         Raises:
             OSError: the file can not be read.
-            ValueError: it is another one than was seen, or a line of it holds too much.
-            EOFError, zlib.error, zstandard.ZstdError: it is compressed, and damaged.
+            ValueError: it is another one than was seen, a line of it holds too much, or it is compressed, and damaged.
         """
         with _opened(self.path, self.seen) as stream:
             place = self.start
@@ -515,7 +514,7 @@ def _split(content: bytes, kind: ResourceKind) -> _Page | None:
             return None
         paths = {page.items: list[msgspec.Raw], **{path: type_ for path in (page.next, page.total) if path}}
         found = _page(msgspec.json.decode(content, type=nested(paths)), kind)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except UNLIKE:
         return None
     return found if all(isinstance(item, msgspec.Raw) for item in found.items) else None
 

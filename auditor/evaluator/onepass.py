@@ -25,8 +25,9 @@ import msgspec
 from auditor import jmes
 from auditor.evaluator.populations import Population, Test
 from auditor.evaluator.reducers import Every
-from auditor.evaluator.typed import UNLIKE, Attributes, Decoder, is_typed, plain
+from auditor.evaluator.typed import Attributes, Decoder, is_typed, plain
 from auditor.evaluator.violations import Received
+from auditor.model.decoding import UNLIKE
 from auditor.model.document import JSONSchema
 from auditor.model.resource import ResourceKind
 from auditor.model.timeline import span

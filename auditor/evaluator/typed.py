@@ -69,10 +69,6 @@ class Decoder:
         """Decode one value; raises one of `UNLIKE` where it is no JSON, or not as the schema says."""
 
 
-UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What msgspec raises on what is no JSON, or not of the type that is expected."""
-
-
 def plain(value: Any) -> Any:
     """Return what was decoded as plain JSON."""
     return msgspec.to_builtins(value)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 
 from auditor.fetcher.auth import Tokens
-from auditor.fetcher.failures import FetchError
+from auditor.fetcher.failures import FetchError, unreadable
 from auditor.fetcher.given import given
 from auditor.fetcher.holders import Holders
 from auditor.fetcher.keeping import not_kept
@@ -18,7 +18,7 @@ from auditor.fetcher.reading import Reading
 from auditor.fetcher.session import Session
 from auditor.fetcher.settings import Settings
 from auditor.fetcher.slicing import Places
-from auditor.fetcher.surveying import LineError, Place, Scan, Survey, documented, scan, survey
+from auditor.fetcher.surveying import LineError, Place, Scan, Survey, documented, numbered, scan, survey
 from auditor.model.environment import Environment
 from auditor.model.evidence import Page, QueryEnd, due_probes
 from auditor.model.plan import Plan, PlannedQuery
@@ -34,8 +34,10 @@ __all__ = [
     "documented",
     "fetch",
     "given",
+    "numbered",
     "scan",
     "survey",
+    "unreadable",
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from auditor.fetcher.failures import FetchError
-from auditor.model.decoding import nested
+from auditor.model.decoding import UNLIKE, nested
 from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON, parse_json
 
@@ -46,7 +46,7 @@ def _reader(items: str, beside: tuple[str, ...]) -> Read:
             if not body.isascii():
                 body.decode()  # msgspec does not look at texts that nobody asked for
             return decoder.decode(body)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
+        except UNLIKE:
             return parse_json(body)
 
     return read

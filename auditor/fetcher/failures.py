@@ -26,6 +26,15 @@ def drift(number: int, what: str) -> FetchError:
     return FetchError("evidence.drift", f"Record {number} of a page is not as documented at {what}.", DRIFT)
 
 
+def unreadable(error: Exception) -> Failure:
+    """Return the failure of records that were given, where their file can not be read any more."""
+    return Failure(
+        code="records.unreadable",
+        reason=f"The records can not be read: {error}.",
+        help="Leave the file alone while it is read.",
+    )
+
+
 class FilterRefusedError(FetchError):
     """What was asked first is refused with status 400: another filter may be taken."""
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 
 from auditor.fetcher.completeness import Ledger, Part
-from auditor.fetcher.failures import FetchError
+from auditor.fetcher.failures import FetchError, unreadable
 from auditor.fetcher.surveying import Survey
 from auditor.model.evidence import Failure, Page, QueryEnd
 from auditor.model.plan import Plan, PlannedQuery, belongs
@@ -34,8 +34,7 @@ async def given(
         elif isinstance(found, Survey):
             end = _surveyed(query, found)
         else:
-            # Which buckets make up a window is each query's own; all else is the same for all of them.
-            name = query.id if kind.buckets else kind.kind
+            name = _shared_name(query, kind)
             if name not in answers:
                 answers[name] = _Answer(query, kind, found)
             answer = answers[name]
@@ -50,16 +49,24 @@ async def given(
         if kind.kind in records and kind.kind not in failed:
             # Of a tenant one request can only look at a part of a long window; here all of it is at hand.
             asked = [query for query in plan.queries if query.resource == probe.resource]
+            found = records[kind.kind]
             try:
-                held = _held(records[kind.kind], asked, kind)
+                if isinstance(found, Survey):
+                    held = int(_holds_any(found, asked, kind))
+                else:
+                    held = sum(
+                        _belongs(record, asked, kind)
+                        for record in answers[_shared_name(asked[0], kind)].records
+                    )
                 yield QueryEnd(query=probe.id, failure=None, assurance="given", records=held)
             except (OSError, ValueError) as error:
-                failure = Failure(
-                    code="records.unreadable",
-                    reason=f"The records can not be read: {error}.",
-                    help="Leave the file alone while it is read.",
-                )
-                yield QueryEnd(query=probe.id, failure=failure, assurance=None)
+                yield QueryEnd(query=probe.id, failure=unreadable(error), assurance=None)
+
+
+def _shared_name(query: PlannedQuery, kind: ResourceKind) -> str:
+    """Return what all queries have in common that the same records answer in the same way."""
+    # Which buckets make up a window is each query's own; all else is the same for all of them.
+    return query.id if kind.buckets else kind.kind
 
 
 def _not_given(kind: ResourceKind) -> Failure:
@@ -118,19 +125,17 @@ def _of_file(failure: Failure, kind: str) -> Failure:
     return replace(failure, help=help.get(failure.code, failure.help))
 
 
-def _held(records: Sequence[JSON] | Survey, queries: Sequence[PlannedQuery], kind: ResourceKind) -> int:
-    """Return how many records lie in the window of any query; where they are not held, one stands for all."""
-    if not isinstance(records, Survey):
-        found = _Answer(queries[0], kind, records).records
-        return sum(any(belongs(record, query, kind) for query in queries) for record in found)
+def _belongs(record: JSON, queries: Sequence[PlannedQuery], kind: ResourceKind) -> bool:
+    """Tell whether a record lies in the window of any query."""
+    return any(belongs(record, query, kind) for query in queries)
+
+
+def _holds_any(records: Survey, queries: Sequence[PlannedQuery], kind: ResourceKind) -> bool:
+    """Tell whether any record of files that are not held lies in the window of any query."""
     windows = [query.window for query in queries]
-    if any(window is None for window in windows):
-        return min(records.records, 1)
-    if any(
-        instant in window
-        for instant in (records.first, records.last)
-        for window in windows
-        if instant and window
-    ):
-        return 1
-    return int(any(belongs(record, query, kind) for record in records for query in queries))
+    if None in windows:
+        return records.records > 0
+    edges = (records.first, records.last)
+    if any(instant in window for instant in edges for window in windows if instant and window):
+        return True
+    return any(_belongs(record, queries, kind) for record in records)

@@ -22,7 +22,7 @@ import orjson
 
 from auditor.fetcher.failures import drift
 from auditor.fetcher.seen import Seen
-from auditor.model.decoding import nested
+from auditor.model.decoding import UNLIKE, nested
 from auditor.model.drift import Documented
 from auditor.model.evidence import Failure
 from auditor.model.instant import format_instant, parse_instant
@@ -215,11 +215,7 @@ class _Block(NamedTuple):
     def line(self, number: int) -> tuple[int, bytes]:
         """Return the place of a line, and the line."""
         start = self.starts[number]
-        return self.place + start, _line(self.content, start)
-
-
-def _line(content: bytes, start: int) -> bytes:
-    return content[start:].partition(b"\n")[0]
+        return self.place + start, self.content[start:].partition(b"\n")[0]
 
 
 _OPENING, _CLOSING = b"{}"
@@ -243,13 +239,12 @@ def _starts(block: bytes) -> list[int]:
     return starts
 
 
-def _plain_starts(block: bytes) -> Iterator[int]:
-    """Yield where the lines of a block begin that hold something."""
-    start = 0
-    for line in block.split(b"\n"):
+def numbered(place: int, content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of some bytes that hold something, each with its place; *place* is that of the first byte."""
+    for line in content.split(b"\n"):
         if line and not line.isspace():
-            yield start
-        start += len(line) + 1
+            yield place, line
+        place += len(line) + 1
 
 
 class _Rows:
@@ -272,13 +267,13 @@ class _Rows:
             LineError: a line is no JSON object.
         """
         starts = _starts(content)
-        with suppress(*_UNLIKE):
+        with suppress(*UNLIKE):
             if not content.isascii():
                 content.decode()  # msgspec does not look at texts that nobody asked for
             rows = self._decoder.decode_lines(content) if starts else []
             if rows and len(rows) == len(starts):
                 return self._block(place, content, starts, rows)
-        found = [(start, self._row(place + start, _line(content, start))) for start in _plain_starts(content)]
+        found = [(at - place, self._row(at, line)) for at, line in numbered(place, content)]
         known = [(start, row) for start, row in found if row is not None]
         return self._block(place, content, [start for start, _ in known], [row for _, row in known])
 
@@ -290,7 +285,7 @@ class _Rows:
 
     def _row(self, place: int, line: bytes) -> Any:
         """Return what is to be known of a line that was not decoded as one of many; None if it is not known."""
-        with suppress(*_UNLIKE):
+        with suppress(*UNLIKE):
             line.decode()
             row = self._decoder.decode(line)
             self._instants([row] if self._instant else [])
@@ -366,10 +361,6 @@ def documented(kind: ResourceKind, lines: Lines) -> Callable[[int, dict[str, Any
             raise drift(lines.number(place), flaw)
 
     return ensure
-
-
-_UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What msgspec raises on what is no JSON, or not of the type that is expected."""
 
 
 class _Looking:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict
 
+import msgspec
+
+UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises on what is no JSON, or not of the type that is expected."""
+
 _OBJECT: Final[Any] = TypedDict
 """Makes types while the program runs, of which no type checker knows."""
 
