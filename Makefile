@@ -8,7 +8,7 @@ PINS   := uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo browser test lint types imports unit thorough docs pins bench clean
+.PHONY: help demo browser test lint types imports unit coverage thorough docs pins bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -34,7 +34,10 @@ types: $(READY) ## types
 imports: $(READY) ## architecture: who may import whom
 	$(BIN)/lint-imports
 
-unit: $(READY) ## tests with branch coverage
+unit: $(READY) ## tests
+	$(BIN)/python -m pytest -n auto
+
+coverage: $(READY) ## tests with branch coverage: twice the time
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term
 
 browser: ## a Chromium for the tests of the HTML report, where Debian's packages have one
