@@ -61,10 +61,21 @@ class Rows:
     decoded.
     """
 
-    def __init__(self, lines: Sequence[Line], found: Sequence[Any], *, everything: bool) -> None:
-        self.lines = lines
+    def __init__(self, received: Sequence[Line] | bytes, found: Sequence[Any], *, everything: bool) -> None:
+        self._received = received
         self.found = found
         self.everything = everything
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """The records as they were received; of a block they are told apart when one is first asked for."""
+        if isinstance(self._received, bytes):
+            self._received = _lines(self._received)
+        return self._received
+
+    def line(self, number: int) -> bytes:
+        """Return a record as it was received."""
+        return bytes(self.lines[number])
 
 
 class OnePass:
@@ -102,16 +113,18 @@ class OnePass:
     # --- from bytes
 
     def decode(self, lines: Sequence[Line] | bytes) -> Rows:
-        """Decode lines, or a block of NDJSON that ends with a line, as far as tells what to do with each."""
+        """Decode lines, or a block of NDJSON with one record a line, as far as tells what to do with each."""
         self._is_decoding = True
-        if isinstance(lines, bytes):
-            lines = BytesIO(lines).readlines()
         everything = self._all is not None and self._cared > _MOST
         decoder = self._all if everything else self._few
         if decoder is not None:
             with suppress(*UNLIKE):
-                return Rows(lines, list(map(decoder.decode, lines)), everything=everything)
-        lines = [line for line in map(bytes, lines) if not line.isspace()]
+                found = (
+                    decoder.decode_lines(lines) if isinstance(lines, bytes) else map(decoder.decode, lines)
+                )
+                return Rows(lines, list(found), everything=everything)
+        if isinstance(lines, bytes):
+            lines = _lines(lines)
         return Rows(lines, [_decoded(decoder, line) for line in lines], everything=everything)
 
     @cached_property
@@ -229,7 +242,7 @@ class OnePass:
         return received.record
 
     def _received(self, rows: Rows, number: int, page: int) -> Received:
-        return Received(page, line=bytes(rows.lines[number]), secret=self._kind.secret)
+        return Received(page, line=partial(rows.line, number), secret=self._kind.secret)
 
     def take(self, records: Sequence[JSON], page: int = 1) -> None:
         """Offer records that are decoded already to the checks."""
@@ -353,6 +366,11 @@ class OnePass:
                 _OfRows(populations, decoder.shape) if decoder else _OfRecords(populations)
             )
         return self._functions[populations]
+
+
+def _lines(block: bytes) -> list[Line]:
+    """Return the lines of a block that hold something."""
+    return [line for line in BytesIO(block).readlines() if not line.isspace()]
 
 
 def _decoded(decoder: Decoder | None, line: Line) -> Any:

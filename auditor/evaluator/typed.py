@@ -65,8 +65,11 @@ class Decoder:
 
     def __init__(self, schema: JSONSchema, need: Need, attributes: Attributes) -> None:
         made, self.shape = _typed(schema, need, attributes)
-        self.decode: Callable[[bytes | msgspec.Raw], Any] = msgspec.json.Decoder(made).decode
+        decoder = msgspec.json.Decoder(made)
+        self.decode: Callable[[bytes | msgspec.Raw], Any] = decoder.decode
         """Decode one value; raises one of `UNLIKE` where it is no JSON, or not as the schema says."""
+        self.decode_lines: Callable[[bytes], list[Any]] = decoder.decode_lines
+        """Decode the values of a block of NDJSON; raises as `decode` does."""
 
 
 def plain(value: Any) -> Any:

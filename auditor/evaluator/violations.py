@@ -49,20 +49,34 @@ class Received:
     """
     A record as it was received: the number of the page that brought it, and the whole of it.
 
-    What is given as a line of JSON is decoded when it is asked for, without the fields that may hold a secret.
+    What is given as a line of JSON is decoded when it is asked for, without the fields that may hold a secret. The
+    *line* may be what reads it, which is called when it is first needed.
     """
 
     __slots__ = ("_line", "_record", "_secret", "page")
 
     def __reduce__(self) -> tuple[type[Received], tuple[Any, ...]]:
         """Pickle a line without what was decoded of it."""
-        return Received, (self.page, None if self._line else self._record, self._line, self._secret)
+        line = self.line()
+        return Received, (self.page, None if line else self._record, line, self._secret)
 
-    def __init__(self, page: int, record: JSON = None, line: bytes = b"", secret: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        page: int,
+        record: JSON = None,
+        line: bytes | Callable[[], bytes] = b"",
+        secret: Sequence[str] = (),
+    ) -> None:
         self.page = page
         self._record = record
         self._line = line
         self._secret = secret
+
+    def line(self) -> bytes:
+        """Return the line, which is held by itself from now on; nothing of what was decoded before."""
+        if not isinstance(self._line, bytes):
+            self._line = self._line()
+        return self._line
 
     @property
     def record(self) -> JSON:
@@ -73,7 +87,7 @@ class Received:
             ValueError: the line is no JSON object.
         """
         if self._record is None:
-            record = parse_json(self._line)
+            record = parse_json(self.line())
             if not isinstance(record, dict):
                 raise ValueError("it is no object")
             self._record = without(record, self._secret)
@@ -82,8 +96,8 @@ class Received:
     @property
     def may_be_deep(self) -> bool:
         """Whether the record nests deeper than is told; of a line, whether it may."""
-        if self._line:
-            return self._line.count(b"{") + self._line.count(b"[") > _LEVELS
+        if line := self.line():
+            return line.count(b"{") + line.count(b"[") > _LEVELS
         return _nests_deeper(self._record, _LEVELS)
 
 
@@ -397,6 +411,8 @@ class Violations:
 
     def _keep(self, order: Any, found: Violation | Received | tuple[JSON, Received | None]) -> None:
         if self._last is None or order <= self._last:
+            if isinstance(found, Received):
+                found.line()  # not all that it was received with
             self._kept.append((order, found))
             if len(self._kept) > 3 * SHOWN:
                 self._trim()
