@@ -75,38 +75,17 @@ def _project(given: Sequence[Check]) -> Path:
 
 def judge(folder: Path, given: Sequence[Check]) -> Prepared:
     """Judge lines alone, with policies compiled and planned before, and without an account of what is all there."""
-
-    def blocks() -> Iterator[bytes]:
-        with lines_of(folder).open("rb") as lines:
-            while block := lines.read(_BLOCK_BYTES):
-                yield block + lines.readline()
-
-    return _judged(given, blocks)
+    return _judged([lines_of(folder)], "Lines", given)
 
 
 def judge_pages(folder: Path, given: Sequence[Check]) -> Prepared:
-    """Do the same with pages: each is split into its events, which are never all decoded at once."""
-    from msgspec import Raw, defstruct
-    from msgspec.json import Decoder
-
-    embedded = defstruct("Embedded", [("activities", list[Raw])])
-    split: Any = Decoder(defstruct("Page", [("embedded", embedded)], rename={"embedded": "_embedded"})).decode
-
-    def blocks() -> Iterator[list[Raw]]:
-        for page in pages_of(folder):
-            rest = iter(split(page.read_bytes()).embedded.activities)
-            while block := [*islice(rest, _BLOCK_EVENTS)]:
-                yield block
-
-    return _judged(given, blocks)
+    """Do the same with pages."""
+    return _judged(pages_of(folder), "Items", given)
 
 
-_BLOCK_BYTES = 1 << 16  # what a core has at hand
-_BLOCK_EVENTS = 40
-
-
-def _judged(given: Sequence[Check], blocks: Callable[[], Iterator[Any]]) -> Prepared:
+def _judged(files: Sequence[Path], form: str, given: Sequence[Check]) -> Prepared:
     from auditor import app
+    from auditor.config import records
     from auditor.evaluator import Audit
     from auditor.model.evidence import QueryEnd
 
@@ -118,12 +97,14 @@ def _judged(given: Sequence[Check], blocks: Callable[[], Iterator[Any]]) -> Prep
     if planned is None:
         raise SystemExit("The checks can not be planned.")
     ends = [QueryEnd(query=query.id, failure=None, assurance="given") for query in planned.plan.queries]
+    kind = planned.project.catalogue["activities"]
 
     def run() -> Counts:
         running = Audit(planned.program, planned.plan, planned.project.catalogue)
         one_pass = running.one_pass([end.query for end in ends])
-        for block in blocks():
-            one_pass.judge(one_pass.decode(block))
+        for file in files:
+            for rows in getattr(records, form)(file, kind).decoded(one_pass.decode):
+                one_pass.judge(rows)
         return [verdict.exceptions for verdict in running.finish(ends)]
 
     return run

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, count
+from itertools import chain, count, islice, starmap
 from math import ceil
 from typing import Final, TypeAlias, cast
 
 from auditor import config, fetcher
 from auditor.app.workers import LEAST_BYTES, cores, end_processes, in_parts
-from auditor.evaluator import Audit, AuditState, OnViolation
+from auditor.evaluator import Audit, AuditState, OnePass, OnViolation, Rows
 from auditor.fetcher import Place, Scan, Survey
 from auditor.model.diagnostic import Checked, Diagnostic
 from auditor.model.evidence import Failure
@@ -205,36 +205,49 @@ def _judged(share: _Share, audit: Audit) -> Iterator[None]:
     documented = [fetcher.documented(share.kind, file) for _, file in share.parts]
     one_pass = audit.one_pass(share.queries, ensure_documented=partial(documented[0], 0))
     for (number, file), ensure in zip(share.parts, documented, strict=True):
-        for place, block in file.blocks():
-            ends = ((number, place), (number, place + len(block)))
-            first, last = (bisect_left(share.repeated, end) for end in ends)
-            among = {at for _, at in share.repeated[first:last]}
-            repeated = (
-                [line for line, (at, _) in enumerate(fetcher.numbered(place, block)) if at in among]
-                if among
-                else ()
-            )
+        taken = 0
+        for rows, repeated in _decoded(share, number, file, one_pass):
             try:
-                one_pass.judge(one_pass.decode(block), number, repeated)
+                one_pass.judge(rows, number, repeated)
             except fetcher.FetchError:
-                lines = (line for at, line in enumerate(fetcher.numbered(place, block)) if at not in repeated)
-                _tell_first(share, ensure, lines)
+                _tell_first(share, number, file, taken, ensure)
                 raise
+            taken += len(rows.found)
             yield
 
 
+def _decoded(
+    share: _Share, number: int, file: config.File, one_pass: OnePass
+) -> Iterator[tuple[Rows, Sequence[int]]]:
+    """Yield the records of a part of a file, some at a time, with the numbers of those that repeat another."""
+    first, last = (bisect_left(share.repeated, (each, 0)) for each in (number, number + 1))
+    if first == last:
+        yield from ((rows, ()) for rows in file.decoded(one_pass.decode))
+        return
+    for place, block in file.blocks():
+        ends = ((number, place), (number, place + len(block)))
+        among = {at for _, at in share.repeated[slice(*(bisect_left(share.repeated, end) for end in ends))]}
+        lines = enumerate(fetcher.numbered(place, block)) if among else ()
+        yield one_pass.decode(block), [line for line, (at, _) in lines if at in among]
+
+
 def _tell_first(
-    share: _Share, ensure: Callable[[int, JSON], None], lines: Iterator[tuple[int, bytes]]
+    share: _Share, number: int, file: config.File, taken: int, ensure: Callable[[int, JSON], None]
 ) -> None:
     """
-    Judge lines one by one, to the first that is not as documented where a check reads it: no cut tells another one.
+    Judge one by one the records after those that were *taken*, to the first that a check can not read as documented.
+
+    So no cut tells another one.
 
     Raises:
         FetchError: as of `_judged`; it names the line.
     """
-    for place, line in lines:
-        alone = share.audit(on_violation=None).one_pass(share.queries, partial(ensure, place))
-        alone.judge(alone.decode(line))
+    lines = chain.from_iterable(starmap(fetcher.numbered, file.blocks()))
+    repeated = set(share.repeated)
+    for place, line in islice(lines, taken, None):
+        if (number, place) not in repeated:
+            alone = share.audit(on_violation=None).one_pass(share.queries, partial(ensure, place))
+            alone.judge(alone.decode(line))
 
 
 _STOPPING: Final = (fetcher.FetchError, *config.UNREADABLE)

@@ -10,21 +10,21 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from gzip import GzipFile
-from io import SEEK_END, BufferedReader, BytesIO, RawIOBase
+from io import SEEK_END, BufferedReader, BytesIO, FileIO, RawIOBase
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias, cast
+from typing import Any, ClassVar, Final, TypeAlias, TypeVar, cast
 
 import msgspec
 import zstandard
 
-from auditor.model.decoding import UNLIKE, nested
+from auditor.config.pages import frame, read_page, split_page
 from auditor.model.diagnostic import Checked, Diagnostic, did_you_mean
-from auditor.model.resource import Catalogue, ResourceKind, value_at, without
+from auditor.model.resource import Catalogue, ResourceKind, without
 from auditor.model.value import JSON, parse_json
 
 MAX_BYTES: Final = 2 * 1024**3
@@ -50,6 +50,8 @@ _HEAD: Final = 1024**2
 UNREADABLE: Final = (OSError, ValueError)
 """What is raised where a file is not what it should be."""
 
+
+Made = TypeVar("Made")
 
 FileState: TypeAlias = tuple[int, int, int, int]
 """What tells whether a file is the one that was seen: its device, inode and size, and when it was written (ns)."""
@@ -94,6 +96,15 @@ class Lines:
                     return
                 yield place, block
                 place += len(block)
+
+    def decoded(self, decode: Callable[[bytes], Made]) -> Iterator[Made]:
+        """
+        Yield what a function makes of the records, which it is given as blocks of lines.
+
+        Raises:
+            ValueError, OSError: as of `blocks`.
+        """
+        return (decode(block) for _, block in self.blocks())
 
     def __iter__(self) -> Iterator[JSON]:
         """
@@ -158,21 +169,38 @@ class Items:
             ValueError: the file is another one than was seen, or no longer a page nor an array.
             OSError: as of `Lines`.
         """
+        return _blocks(self._texts(self._content()))
+
+    def decoded(self, decode: Callable[[bytes], Made]) -> Iterator[Made]:
+        """
+        Yield what a function makes of the records, some at a time: of JSON arrays of them, or of blocks of lines.
+
+        It raises ValueError where it is given what is no JSON, and is asked again.
+
+        Raises:
+            ValueError, OSError: as of `blocks`.
+        """
+        content = self._content()
+        if (found := frame(content, self.kind)) is None:
+            yield from (decode(block) for _, block in _blocks(self._texts(content)))
+            return
+        for place, array in found.arrays(content, _BLOCK):
+            try:
+                made = decode(array)
+            except ValueError:  # it was cut where it should not have been
+                yield from (decode(block) for _, block in _blocks(found.rest(content, place, self.kind)))
+                return
+            yield made
+
+    def _content(self) -> bytes:
         with _opened(self.path, self.seen) as stream:
-            content = _bounded(stream)
-        if (found := _split(content, self.kind)) is not None:
-            texts = map(bytes, found.items)
-        else:  # one record, or lone surrogates, which were held when they were first read
-            texts = map(_written, _document(content, self.kind).items)
-        place, size, waiting = 0, 0, list[bytes]()
-        for text in texts:
-            waiting.append(msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text)
-            size += len(waiting[-1]) + 1
-            if size >= _BLOCK:
-                yield place, b"\n".join((*waiting, b""))
-                place, size, waiting = place + size, 0, []
-        if waiting:
-            yield place, b"\n".join((*waiting, b""))
+            return _bounded(stream)
+
+    def _texts(self, content: bytes) -> Iterable[bytes]:
+        if (found := split_page(content, self.kind)) is not None:
+            return map(bytes, found.items)
+        # One record, or lone surrogates, which were held when they were first read.
+        return map(_written, read_page(content, self.kind).items)
 
     def __iter__(self) -> Iterator[JSON]:
         """
@@ -341,7 +369,7 @@ def _read(path: Path, kind: ResourceKind, room: int | None) -> _Part:
     if _has_lines(content):
         records = list(_lines(content))
         return _Part(file=Lines(path, kind, seen), size=size, records=records, items=len(records))
-    if room is not None and size > room and (found := _split(content, kind)) is not None:
+    if room is not None and size > room and (found := split_page(content, kind)) is not None:
         return _Part(
             file=Items(path, kind, seen),
             size=size,
@@ -350,7 +378,7 @@ def _read(path: Path, kind: ResourceKind, room: int | None) -> _Part:
             count=found.count,
             items=len(found.items),
         )
-    page = _document(content, kind)
+    page = read_page(content, kind)
     return _Part(
         file=Items(path, kind, seen),
         size=size,
@@ -363,7 +391,13 @@ def _read(path: Path, kind: ResourceKind, room: int | None) -> _Part:
 
 def _bounded(stream: BufferedReader, content: bytes = b"") -> bytes:
     """Return what a stream holds after what was read of it."""
-    content = (content + stream.read(MAX_BYTES + 1 - len(content))).removeprefix(_BOM)
+    # A buffer as large as may be would be new memory for every file, which takes longer than to read it.
+    size = os.fstat(stream.fileno()).st_size if isinstance(stream.raw, FileIO) else MAX_BYTES
+    for most in (min(size, MAX_BYTES), MAX_BYTES):
+        content += stream.read(max(most + 1 - len(content), 0))
+        if len(content) <= most:
+            break
+    content = content.removeprefix(_BOM)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it holds more than {MAX_BYTES // 1024**3} GiB")
     return content
@@ -459,23 +493,17 @@ def _lines(content: bytes) -> Iterator[JSON]:
             yield _record(line, number)
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """The records of a page or an array, and what it says of the rest."""
-
-    items: Sequence[Any]
-    links_on: bool | None = None
-    count: int | None = None
-
-
-def _document(content: bytes, kind: ResourceKind) -> _Page:
-    """Return the page, the array or the one record that a document is."""
-    document = parse_json(content)
-    page = _Page(document) if isinstance(document, list) else _page(document, kind)
-    for position, record in enumerate(page.items, start=1):
-        if not isinstance(record, dict):
-            raise ValueError(f"record {position} is no object")
-    return page
+def _blocks(texts: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield records as whole lines, some at a time, with the place where they begin."""
+    place, size, waiting = 0, 0, list[bytes]()
+    for text in texts:
+        waiting.append(msgspec.json.format(text, indent=-1) if b"\n" in text or b"\r" in text else text)
+        size += len(waiting[-1]) + 1
+        if size >= _BLOCK:
+            yield place, b"\n".join((*waiting, b""))
+            place, size, waiting = place + size, 0, []
+    if waiting:
+        yield place, b"\n".join((*waiting, b""))
 
 
 def _written(record: JSON) -> bytes:
@@ -484,39 +512,6 @@ def _written(record: JSON) -> bytes:
         return json.dumps(record).encode()
     except RecursionError:
         raise ValueError("nested too deep") from None
-
-
-def _page(document: JSON, kind: ResourceKind) -> _Page:
-    """Return a page as PingOne answers it, or the one record that the document is."""
-    if not isinstance(document, dict):
-        raise ValueError("it is neither an object nor an array")
-    items = value_at(document, kind.page.items) if kind.page.items else None
-    if isinstance(items, list):
-        count = value_at(document, kind.page.total) if kind.page.count == "items" else None
-        return _Page(
-            items,
-            links_on=bool(kind.page.next and value_at(document, kind.page.next)),
-            count=count if isinstance(count, int) else None,
-        )
-    if any(value_at(document, path) is None for path in kind.identity):
-        page = f"neither a page with {kind.page.items} nor a" if kind.page.items else "no"
-        raise ValueError(f"it is {page} record of {kind.kind}")
-    return _Page([document])
-
-
-def _split(content: bytes, kind: ResourceKind) -> _Page | None:
-    """Return a page or an array of which the records are bytes; None where it is neither."""
-    page, type_ = kind.page, Any
-    try:
-        if content.lstrip().startswith(b"["):
-            return _Page(msgspec.json.decode(content, type=list[msgspec.Raw]))
-        if page.items is None:
-            return None
-        paths = {page.items: list[msgspec.Raw], **{path: type_ for path in (page.next, page.total) if path}}
-        found = _page(msgspec.json.decode(content, type=nested(paths)), kind)
-    except UNLIKE:
-        return None
-    return found if all(isinstance(item, msgspec.Raw) for item in found.items) else None
 
 
 _SUMMARIES: Final = {

@@ -113,15 +113,18 @@ class OnePass:
     # --- from bytes
 
     def decode(self, lines: Sequence[Line] | bytes) -> Rows:
-        """Decode lines, or a block of NDJSON with one record a line, as far as tells what to do with each."""
+        """
+        Decode lines, as far as tells what to do with each; or a block of them with one record each, or a JSON array.
+
+        Raises:
+            ValueError: what was given as an array is none.
+        """
         self._is_decoding = True
         everything = self._all is not None and self._cared > _MOST
         decoder = self._all if everything else self._few
         if decoder is not None:
             with suppress(*UNLIKE):
-                found = (
-                    decoder.decode_lines(lines) if isinstance(lines, bytes) else map(decoder.decode, lines)
-                )
+                found = decoder.decode_all(lines) if isinstance(lines, bytes) else map(decoder.decode, lines)
                 return Rows(lines, list(found), everything=everything)
         if isinstance(lines, bytes):
             lines = _lines(lines)
@@ -180,15 +183,15 @@ class OnePass:
             ValueError: a line is no JSON object.
         """
         self._forget()
-        numbers: Sequence[int] = range(len(rows.found))
-        if skip:
-            numbers = [number for number in numbers if number not in skip]
-        keys, cared = self._keys(rows.found), 0
-        if not self._careless.issuperset(keys):
+        keys, careless, cared = self._keys(rows.found), self._careless, 0
+        if not careless.issuperset(keys):
+            numbers = [number for number, key in enumerate(keys) if key not in careless]
+            if skip:
+                numbers = [number for number in numbers if number not in skip]
             for inside, alike in self._alike(rows.found, numbers):
                 cared += self._judge(rows, keys, alike, inside, page)
-        if numbers:
-            self._cared += (cared / len(numbers) - self._cared) / 8
+        if keys:
+            self._cared += (cared / len(keys) - self._cared) / 8
 
     def _judge(
         self, rows: Rows, keys: Sequence[Any], numbers: Sequence[int], inside: Inside, page: int
@@ -196,9 +199,8 @@ class OnePass:
         """Offer records that lie in the same windows to the checks; return how many some check cares for."""
         plan_of, found, few = self._plans.setdefault(inside, {}).get, rows.found, not rows.everything
         cared = 0
-        if len(numbers) < len(found):
-            keys, found = [keys[number] for number in numbers], [found[number] for number in numbers]
-        for number, key, row in zip(numbers, keys, found, strict=True):
+        for number in numbers:
+            key, row = keys[number], found[number]
             plan = plan_of(key, _UNKNOWN)
             if plan is None:
                 continue
@@ -368,9 +370,17 @@ class OnePass:
         return self._functions[populations]
 
 
+_ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
 def _lines(block: bytes) -> list[Line]:
-    """Return the lines of a block that hold something."""
-    return [line for line in BytesIO(block).readlines() if not line.isspace()]
+    """Return the lines of a block that hold something, or the items of an array."""
+    if not block.startswith(b"["):
+        return [line for line in BytesIO(block).readlines() if not line.isspace()]
+    try:
+        return list(map(bytes, _ARRAY.decode(block)))
+    except UNLIKE as error:
+        raise ValueError(str(error)) from None
 
 
 def _decoded(decoder: Decoder | None, line: Line) -> Any:

@@ -68,8 +68,12 @@ class Decoder:
         decoder = msgspec.json.Decoder(made)
         self.decode: Callable[[bytes | msgspec.Raw], Any] = decoder.decode
         """Decode one value; raises one of `UNLIKE` where it is no JSON, or not as the schema says."""
-        self.decode_lines: Callable[[bytes], list[Any]] = decoder.decode_lines
-        """Decode the values of a block of NDJSON; raises as `decode` does."""
+        self._lines: Callable[[bytes], list[Any]] = decoder.decode_lines
+        self._array: Callable[[bytes], list[Any]] = msgspec.json.Decoder(list[made]).decode  # type: ignore[valid-type]  # a type at run time
+
+    def decode_all(self, block: bytes) -> list[Any]:
+        """Decode the values of a block of NDJSON, or of a JSON array; raises as `decode` does."""
+        return self._array(block) if block.startswith(b"[") else self._lines(block)
 
 
 def plain(value: Any) -> Any:
