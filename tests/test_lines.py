@@ -7,7 +7,7 @@ import json
 import os
 import pickle
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -208,8 +208,7 @@ def judged(auditor, tmp_path, monkeypatch) -> Report:  # noqa: F811
         with pytest.MonkeyPatch.context() as patch:
             if parts is not None:
                 patch.setattr(config, "stream_records", partial(config.stream_records, larger_than=0))
-                patch.setattr(app_lines, "LEAST_BYTES", 1)
-                patch.setattr(app_lines, "in_parts", here)
+                cut_small(patch)
             ran = auditor(
                 "check", "policy.yaml", "--records", "activities=events.ndjson", "--json",
                 "--processes", str(parts or 1),
@@ -219,9 +218,19 @@ def judged(auditor, tmp_path, monkeypatch) -> Report:  # noqa: F811
     return check
 
 
-def here(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """Do in this process what others would do, with what they would be given."""
-    return [pickle.loads(pickle.dumps(work(item))) for item in pickle.loads(pickle.dumps(items))]  # noqa: S301
+def cut_small(patch: pytest.MonkeyPatch) -> None:
+    """Have small files cut into parts, for processes that are played by this one."""
+    patch.setattr(app_lines, "LEAST_BYTES", 1)
+    patch.setattr(app_lines, "PART_BYTES", 4_000)
+    patch.setattr(app_lines, "in_parts", here)
+
+
+def here(works: Sequence[Callable[[Iterator[tuple[int, Any]]], Any]], items: Sequence[Any]) -> list[Any]:
+    """Do in this process what others would do, with what they would be given, whoever takes what."""
+    dealt: list[list[tuple[int, Any]]] = [[] for _ in works]
+    for item in enumerate(pickle.loads(pickle.dumps(items))):  # noqa: S301
+        Random(len(items) * item[0]).choice(dealt).append(item)  # noqa: S311
+    return [pickle.loads(pickle.dumps(work(iter(own)))) for work, own in zip(works, dealt, strict=True)]  # noqa: S301
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -254,8 +263,7 @@ def test_the_report_is_the_same_whatever_form_records_are_given_in(auditor, judg
     for parts in (1, 3):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(config, "stream_records", partial(config.stream_records, larger_than=0))
-            patch.setattr(app_lines, "LEAST_BYTES", 1)
-            patch.setattr(app_lines, "in_parts", here)
+            cut_small(patch)
             ran = auditor("check", "policy.yaml", *options, "--json", "--processes", str(parts))
         report = without_times(json.loads(ran.out))
         assert [named(verdict) for verdict in report["verdicts"]] == [
@@ -286,8 +294,7 @@ def test_every_violation_is_kept_whichever_process_finds_it(auditor, tmp_path, m
     for kind, found in written.items():
         (tmp_path / kind).write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in found))
     monkeypatch.setattr(config, "stream_records", partial(config.stream_records, larger_than=0))
-    monkeypatch.setattr(app_lines, "LEAST_BYTES", 1)
-    monkeypatch.setattr(app_lines, "in_parts", here)
+    cut_small(monkeypatch)
     options = [word for kind in written for word in ("--records", f"{kind}={kind}")]
     for parts in (1, 3):
         ran = auditor("check", "policy.yaml", *options, "--json", "--processes", str(parts))
@@ -336,6 +343,16 @@ def test_a_record_that_is_not_as_documented_is_an_error_as_far_as_a_check_reads_
     assert "evidence.drift" not in codes[1]
 
 
+def test_of_several_records_that_are_not_as_documented_the_first_is_told_whoever_comes_upon_it(judged):
+    found = events(60, Random(9))  # noqa: S311
+    lines = [json.dumps(event).encode() for event in found]
+    for at in (11, 30, 47):
+        lines[at] = json.dumps(found[at] | {"result": {"status": at}}).encode()
+    one, *others = [judged(b"\n".join(lines), parts) for parts in (1, 2, 3, 5)]
+    assert "Record 12 of a page" in one["asked"][0]["end"]["failure"]["reason"]
+    assert others == [one, one, one]
+
+
 def test_two_records_under_one_identity_are_an_error(judged):
     found = events(4, Random(3))[:3]  # noqa: S311
     changed = found[1] | {"result": {"status": "OTHER"}}
@@ -358,7 +375,9 @@ def test_a_line_that_is_no_json_is_told_by_its_number(judged):
 def test_a_process_that_dies_makes_no_pass(judged, monkeypatch):
     content = b"\n".join(json.dumps(event).encode() for event in events(60, Random(5)))  # noqa: S311
     monkeypatch.setitem(
-        globals(), "here", lambda work, items: workers.in_parts(DYING.get(work) or work, items)
+        globals(),
+        "here",
+        lambda works, items: workers.in_parts([DYING.get(work.func, work) for work in works], items),
     )
     report = judged(content, 2)
     assert {verdict["code"] for verdict in report["verdicts"]} == {"records.unreadable"}

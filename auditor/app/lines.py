@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count, islice, starmap
 from math import ceil
-from typing import Final, TypeAlias, cast
+from operator import itemgetter
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from auditor import config, fetcher
-from auditor.app.workers import LEAST_BYTES, cores, end_processes, in_parts
+from auditor.app.workers import LEAST_BYTES, PART_BYTES, cores, end_processes, in_parts
 from auditor.evaluator import Audit, AuditState, OnePass, OnViolation, Rows
 from auditor.fetcher import Place, Scan, Survey
 from auditor.model.diagnostic import Checked, Diagnostic
@@ -48,22 +49,26 @@ def read(options: Sequence[str], catalogue: Catalogue, processes: int | None) ->
 
 def _survey(kind: ResourceKind, files: Sequence[config.File], processes: int | None) -> Checked[Survey]:
     try:
-        dealt = [(kind, parts) for parts in _dealt(files, processes)]
-        found = [each for scans in in_parts(_scanned, dealt) for each in scans]
+        parts, number = _cut(files, processes)
+        scanned = in_parts([partial(_scanned, kind)] * number, parts)
         problems: dict[int, Diagnostic] = {}
-        for (number, _), each in zip(chain.from_iterable(parts for _, parts in dealt), found, strict=True):
+        scans: list[Scan] = []
+        for file, each in sorted(chain.from_iterable(scanned), key=itemgetter(0)):
             if isinstance(each, Diagnostic):
-                problems.setdefault(number, each)  # of the parts of a file the first
+                problems.setdefault(parts[file][0], each)  # of the parts of a file the first
+            else:
+                scans.append(each)
         if problems:
             return Checked(None, tuple(problems.values()))
-        return Checked(fetcher.survey(kind, [each for each in found if isinstance(each, Scan)], files))
+        return Checked(fetcher.survey(kind, scans, files))
     except config.UNREADABLE as error:
         return Checked(None, (_unreadable(files[0], error),))
 
 
-def _scanned(dealt: tuple[ResourceKind, Sequence[_FilePart]]) -> list[Scan | Diagnostic]:
-    kind, parts = dealt
-    return [_scan(kind, *part) for part in parts]
+def _scanned(
+    kind: ResourceKind, parts: Iterator[tuple[int, _FilePart]]
+) -> list[tuple[int, Scan | Diagnostic]]:
+    return [(number, _scan(kind, *part)) for number, part in parts]
 
 
 def _scan(kind: ResourceKind, number: int, file: config.File) -> Scan | Diagnostic:
@@ -83,32 +88,34 @@ _FilePart: TypeAlias = tuple[int, config.File]
 """A file or a part of one, with the number of the file among those of its kind."""
 
 
-def _dealt(files: Sequence[config.File], processes: int | None) -> list[list[_FilePart]]:
-    """Return parts of files, in their order, dealt to as many processes as are worth it; of about the same size."""
+def _cut(files: Sequence[config.File], processes: int | None) -> tuple[list[_FilePart], int]:
+    """Return parts of files, in their order, for as many processes as are worth it, and how many these are."""
     sizes = [file.path.stat().st_size for file in files]
-    total = max(sum(sizes), 1)
-    number = max(1, min(processes or cores(), total // LEAST_BYTES))
-    dealt: list[list[_FilePart]] = [[] for _ in range(number)]
-    before = 0.0
-    for position, (file, size) in enumerate(zip(files, sizes, strict=True), start=1):
-        parts = file.cut(ceil(size * number / total) or 1)
-        for part in parts:
-            dealt[min(int(before * number / total), number - 1)].append((position, part))
-            before += size / len(parts)
-    return [parts for parts in dealt if parts]
+    number = max(1, min(processes or cores(), sum(sizes) // LEAST_BYTES))
+    return [
+        (position, part)
+        for position, (file, size) in enumerate(zip(files, sizes, strict=True), start=1)
+        for part in file.cut(1 if number == 1 else ceil(size / PART_BYTES) or 1)
+    ], number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Share:
-    """What one process judges: parts of files, for some queries; `number` tells it from others."""
+    """What a process needs to know to judge records for some queries; `number` tells it from others."""
 
     audit: Callable[..., Audit]
     kind: ResourceKind
     queries: Sequence[str]
-    parts: Sequence[_FilePart]
     repeated: Sequence[Place]
     folder: RunFolder | None
     number: int
+
+
+class _Stopped(NamedTuple):
+    """Why a part of a file could not be judged, with its number."""
+
+    part: int
+    failure: Failure
 
 
 async def judge(
@@ -134,30 +141,28 @@ async def judge(
         queries = tuple(query.id for query in plan.queries if query.resource == name)
         if not isinstance(records, Survey) or records.failure is not None or not queries:
             continue
+        share = partial(
+            _Share,
+            audit=alike,
+            kind=catalogue[name],
+            queries=queries,
+            repeated=sorted(records.repeated),
+            folder=folder,
+        )
+        states: list[AuditState | _Stopped]
         try:
-            repeated = sorted(records.repeated)
-            shares = [
-                _Share(
-                    audit=alike,
-                    kind=catalogue[name],
-                    queries=queries,
-                    parts=parts,
-                    repeated=repeated,
-                    folder=folder,
-                    number=next(numbers),
-                )
-                for parts in _dealt(_files_of(records), processes)
-            ]
-            if len(shares) > 1:
-                states = await _together(shares)
+            parts, number = _cut(_files_of(records), processes)
+            if number > 1:
+                states = await _together([share(number=next(numbers)) for _ in range(number)], parts)
             else:
-                states = [await _here(share, alike(on_violation=on_violation)) for share in shares]
-        except _STOPPING as error:
-            states = [_failure(error)]
-        failure = next((state for state in states if isinstance(state, Failure)), None)
-        found[name] = replace(records, failure=failure)
+                states = [await _here(share(number=0), parts, alike(on_violation=on_violation))]
+        except config.UNREADABLE as error:
+            states = [_Stopped(0, fetcher.unreadable(error))]
+        stopped = [state for state in states if isinstance(state, _Stopped)]
+        # Each part before the first that stopped a process was taken by one that went on with it to its end.
+        found[name] = replace(records, failure=min(stopped).failure if stopped else None)
         for state in states:
-            if failure is None and isinstance(state, AuditState):
+            if not stopped and isinstance(state, AuditState):
                 audit.merge(state)
     return found
 
@@ -166,54 +171,54 @@ def _files_of(records: Survey) -> tuple[config.File, ...]:
     return cast("tuple[config.File, ...]", records.files)  # which `read` has surveyed
 
 
-async def _here(share: _Share, audit: Audit) -> AuditState:
-    for number, _ in enumerate(_judged(share, audit), start=1):
+async def _here(share: _Share, parts: Sequence[_FilePart], audit: Audit) -> AuditState | _Stopped:
+    for number, stopped in enumerate(_judged(share, enumerate(parts), audit), start=1):
+        if stopped is not None:
+            return stopped
         if number % _TURN == 0:
             await asyncio.sleep(0)
     return audit.state()
 
 
-async def _together(shares: Sequence[_Share]) -> list[AuditState | Failure]:
+async def _together(shares: Sequence[_Share], parts: Sequence[_FilePart]) -> list[AuditState | _Stopped]:
     try:
-        return await asyncio.to_thread(in_parts, _state, shares)
+        return await asyncio.to_thread(in_parts, [partial(_state, share) for share in shares], parts)
     except asyncio.CancelledError:
         end_processes()
         raise
 
 
-def _state(share: _Share) -> AuditState | Failure:
-    """Judge a share in a process of its own."""
+def _state(share: _Share, parts: Iterator[tuple[int, _FilePart]]) -> AuditState | _Stopped:
+    """Judge parts of files in a process of its own."""
     kept = share.folder.violations(part=share.number) if share.folder else nullcontext()
     with kept as on_violation:
         audit = share.audit(on_violation=on_violation)
-        try:
-            for _ in _judged(share, audit):
-                pass
-        except _STOPPING as error:
-            return _failure(error)
-        return audit.state()
+        stopped = next(filter(None, _judged(share, parts, audit)), None)
+        return audit.state() if stopped is None else stopped
 
 
-def _judged(share: _Share, audit: Audit) -> Iterator[None]:
-    """
-    Judge a share, block by block.
-
-    Raises:
-        FetchError: a record is not as documented, as far as it is read.
-        ValueError, OSError: the file can not be read any more.
-    """
-    documented = [fetcher.documented(share.kind, file) for _, file in share.parts]
-    one_pass = audit.one_pass(share.queries, ensure_documented=partial(documented[0], 0))
-    for (number, file), ensure in zip(share.parts, documented, strict=True):
+def _judged(share: _Share, parts: Iterator[tuple[int, _FilePart]], audit: Audit) -> Iterator[_Stopped | None]:
+    """Judge parts of files, block by block; at the end yield why that can not go on."""
+    one_pass: OnePass | None = None
+    for part, (number, file) in parts:
+        ensure = fetcher.documented(share.kind, file)
+        one_pass = one_pass or audit.one_pass(share.queries, ensure_documented=partial(ensure, 0))
         taken = 0
-        for rows, repeated in _decoded(share, number, file, one_pass):
-            try:
-                one_pass.judge(rows, number, repeated)
-            except fetcher.FetchError:
-                _tell_first(share, number, file, taken, ensure)
-                raise
-            taken += len(rows.found)
-            yield
+        try:
+            for rows, repeated in _decoded(share, number, file, one_pass):
+                try:
+                    one_pass.judge(rows, number, repeated)
+                except fetcher.FetchError:
+                    _tell_first(share, number, file, taken, ensure)
+                    raise
+                taken += len(rows.found)
+                yield None
+        except fetcher.FetchError as error:
+            yield _Stopped(part, error.failure)
+            return
+        except config.UNREADABLE as error:
+            yield _Stopped(part, fetcher.unreadable(error))
+            return
 
 
 def _decoded(
@@ -240,7 +245,7 @@ def _tell_first(
     So no cut tells another one.
 
     Raises:
-        FetchError: as of `_judged`; it names the line.
+        FetchError: a record is not; it names the line.
     """
     lines = chain.from_iterable(starmap(fetcher.numbered, file.blocks()))
     repeated = set(share.repeated)
@@ -248,11 +253,3 @@ def _tell_first(
         if (number, place) not in repeated:
             alone = share.audit(on_violation=None).one_pass(share.queries, partial(ensure, place))
             alone.judge(alone.decode(line))
-
-
-_STOPPING: Final = (fetcher.FetchError, *config.UNREADABLE)
-"""What keeps a file from being judged."""
-
-
-def _failure(error: Exception) -> Failure:
-    return error.failure if isinstance(error, fetcher.FetchError) else fetcher.unreadable(error)

@@ -43,7 +43,7 @@ from auditor.model.instant import Duration
 from auditor.model.plan import PlannedQuery
 from auditor.model.project import Project
 from auditor.model.provenance import Provenance
-from auditor.model.query import Program
+from auditor.model.query import Program, kinds_of
 from auditor.model.verdict import Asked, Report, Status, VariableUse, Verdict
 from auditor.model.waiver import WaiverUse
 from auditor.runs import Archive, Reopened, RunFolder
@@ -298,7 +298,8 @@ class _Run:
                 Audit,
                 self.planned.program,
                 self.planned.plan,
-                self.planned.project.catalogue,
+                # Not the whole catalogue: processes of their own would begin by reading kinds.
+                kinds_of(self.planned.program.checks, self.planned.project.catalogue),
                 day=self.day,
                 known=self.known,
                 engine=self.job.engine,

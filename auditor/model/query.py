@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from auditor.model.environment import Environment
 from auditor.model.policy import Form, OnEmpty, OnMissing, Severity
-from auditor.model.resource import Catalogue, Mark
+from auditor.model.resource import Catalogue, Mark, ResourceKind
 from auditor.model.source import Address
 from auditor.model.value import JSON, Values
 from auditor.model.waiver import Waiver
@@ -131,12 +131,17 @@ class CompiledCheck:
         return f"{self.environment}/{self.pack}/{self.id}"
 
 
-def plain_kinds(checks: Iterable[CompiledCheck], catalogue: Catalogue) -> dict[str, JSON]:
-    """Return the resource kinds that checks rest on, by name and as JSON values."""
+def kinds_of(checks: Iterable[CompiledCheck], catalogue: Catalogue) -> dict[str, ResourceKind]:
+    """Return the resource kinds that checks rest on, by name."""
     named = {query.resource for check in checks for query in check.queries.values()}
     # A kind that is read once for each record of another one rests on that too.
     others = {rule.resource for name in named if (rule := catalogue[name].for_each) is not None}
-    return {name: catalogue[name].model_dump(mode="json") for name in sorted(named | others)}
+    return {name: catalogue[name] for name in sorted(named | others)}
+
+
+def plain_kinds(checks: Iterable[CompiledCheck], catalogue: Catalogue) -> dict[str, JSON]:
+    """Return the resource kinds that checks rest on, by name and as JSON values."""
+    return {name: kind.model_dump(mode="json") for name, kind in kinds_of(checks, catalogue).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
