@@ -201,15 +201,16 @@ def _judged(share: _Share, parts: Iterator[tuple[int, _FilePart]], audit: Audit)
     """Judge parts of files, block by block; at the end yield why that can not go on."""
     one_pass: OnePass | None = None
     for part, (number, file) in parts:
-        ensure = fetcher.documented(share.kind, file)
-        one_pass = one_pass or audit.one_pass(share.queries, ensure_documented=partial(ensure, 0))
+        if one_pass is None:
+            ensure = partial(fetcher.documented(share.kind, file), 0)
+            one_pass = audit.one_pass(share.queries, ensure_documented=ensure)
         taken = 0
         try:
             for rows, repeated in _decoded(share, number, file, one_pass):
                 try:
                     one_pass.judge(rows, number, repeated)
                 except fetcher.FetchError:
-                    _tell_first(share, number, file, taken, ensure)
+                    _tell_first(share, number, file, taken)
                     raise
                 taken += len(rows.found)
                 yield None
@@ -236,9 +237,7 @@ def _decoded(
         yield one_pass.decode(block), [line for line, (at, _) in lines if at in among]
 
 
-def _tell_first(
-    share: _Share, number: int, file: config.File, taken: int, ensure: Callable[[int, JSON], None]
-) -> None:
+def _tell_first(share: _Share, number: int, file: config.File, taken: int) -> None:
     """
     Judge one by one the records after those that were *taken*, to the first that a check can not read as documented.
 
@@ -248,7 +247,7 @@ def _tell_first(
         FetchError: a record is not; it names the line.
     """
     lines = chain.from_iterable(starmap(fetcher.numbered, file.blocks()))
-    repeated = set(share.repeated)
+    repeated, ensure = set(share.repeated), fetcher.documented(share.kind, file)
     for place, line in islice(lines, taken, None):
         if (number, place) not in repeated:
             alone = share.audit(on_violation=None).one_pass(share.queries, partial(ensure, place))

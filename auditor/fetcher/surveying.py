@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import chain, pairwise
 from operator import attrgetter, gt, lt
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
@@ -254,10 +255,13 @@ class _Rows:
         self.failure: Failure | None = None
         self._kind = kind
         self._lines = lines
-        self._documented = Documented(kind.item)
         self._instant = kind.instant
         self._paths = tuple(dict.fromkeys((kind.order_key, *kind.identity, *filter(None, (kind.instant,)))))
         self._decoder = msgspec.json.Decoder(nested(dict.fromkeys(self._paths, str), required=True))
+
+    @cached_property
+    def _documented(self) -> Documented:
+        return Documented(self._kind.item)
 
     def of(self, place: int, content: bytes) -> _Block:
         """
