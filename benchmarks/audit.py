@@ -14,10 +14,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import checks
 from benchmarks.corpus import MISSING, Corpus, is_available
-from benchmarks.measure import ratio, spent
+from benchmarks.engines import TURNS
+from benchmarks.measure import Spent, in_turn, ratio, spent
 
 NUMBERS = (1, 50, 200)
 ROOT = Path(__file__).parent.parent
@@ -48,6 +50,13 @@ class Taken:
     cpu_s: list[float]
     peak_mib: float
     counts: list[int]
+
+    def add(self, process: Spent, told: Mapping[str, Any]) -> None:
+        """Take in what one round took."""
+        self.seconds.append(told["seconds"])
+        self.cpu_s.append(told["cpu_s"])
+        self.peak_mib = max(self.peak_mib, process.peak_mib)
+        self.counts = told["counts"]
 
 
 def run(*, full: bool) -> None:
@@ -95,9 +104,14 @@ def _taken(corpus: Corpus, number: int, engines: Sequence[str], rounds: int) -> 
     with tempfile.TemporaryDirectory() as folder:
         checks.dump(given, Path(folder, "checks.json"))
         checks.project(given, Path(folder))
+        together = [name for name in engines if name in TURNS]
         for _ in range(rounds):
+            commands = {name: [*_engine(name, corpus, Path(folder)), "--turns"] for name in together}
+            for name, found in in_turn(commands).items():
+                taken[name].add(found, json.loads(found.output))
             for name in engines:
-                _run_once(name, corpus, Path(folder), taken[name])
+                if name not in TURNS:
+                    taken[name].add(*_run_once(name, corpus, Path(folder)))
     counts = {name: each.counts for name, each in taken.items() if each.counts}
     planted = corpus.manifest["application_deleted_by_non_admin_client"]
     for name, each in counts.items():
@@ -106,24 +120,23 @@ def _taken(corpus: Corpus, number: int, engines: Sequence[str], rounds: int) -> 
     return taken
 
 
-def _run_once(name: str, corpus: Corpus, folder: Path, taken: Taken) -> None:
+def _run_once(name: str, corpus: Corpus, folder: Path) -> tuple[Spent, Mapping[str, Any]]:
+    """Run an engine; return what its process took, and what the engine said that it took and found."""
     if name == "command":
         report = folder / "report.json"
         command = ["-m", "auditor", "check", "--chdir", str(folder), "--report", f"json={report}"]
         command = [sys.executable, *command, "--records", f"activities={corpus.lines}"]
         found = spent(command, expected=(0, 2))
-        verdicts = json.loads(report.read_bytes())["verdicts"]
-        seconds, cpu_s, counts = found.seconds, found.cpu_s, [each["exceptions"] for each in verdicts]
-    else:
-        python = sys.executable if name in OURS else str(PEERS)
-        engine = [python, "-m", "benchmarks.engines", name, str(corpus.folder), str(folder / "checks.json")]
-        found = spent(engine)
-        told = json.loads(found.output.splitlines()[-1])
-        seconds, cpu_s, counts = told["seconds"], told["cpu_s"], told["counts"]
-    taken.seconds.append(seconds)
-    taken.cpu_s.append(cpu_s)
-    taken.peak_mib = max(taken.peak_mib, found.peak_mib)
-    taken.counts = counts
+        counts = [each["exceptions"] for each in json.loads(report.read_bytes())["verdicts"]]
+        return found, {"seconds": found.seconds, "cpu_s": found.cpu_s, "counts": counts}
+    found = spent(_engine(name, corpus, folder))
+    return found, json.loads(found.output.splitlines()[-1])
+
+
+def _engine(name: str, corpus: Corpus, folder: Path) -> list[str]:
+    """Return the command that runs an engine."""
+    python = sys.executable if name in OURS else str(PEERS)
+    return [python, "-m", "benchmarks.engines", name, str(corpus.folder), str(folder / "checks.json")]
 
 
 def _one_more(found: Mapping[int, Mapping[str, Taken]], corpus: Corpus) -> None:

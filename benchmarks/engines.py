@@ -4,6 +4,9 @@ Engines that count, for each check, the events that break it: one engine, one pr
 `python -m benchmarks.engines NAME FOLDER CHECKS` prints seconds, seconds of CPU, the peak of memory and the counts.
 Reading and compiling are in the time, starting Python and importing is not. Each engine imports what it needs,
 so that those of others run in an environment of their own, without this program.
+
+With `--turns` it says `.` before each piece of its work, and waits for a line: so engines can take turns, and a machine
+that is slow for a while is slow for all of them. Only those of `TURNS` have more than one piece.
 """
 
 from __future__ import annotations
@@ -39,14 +42,39 @@ def pages_of(folder: Path) -> list[Path]:
     return sorted((folder / "pages").glob("*.json"))
 
 
+TURNS: Final = {"limit", "walk", "judge", "judge_pages"}
+"""Engines that work piece by piece, on about 10,000 events in each."""
+
+_EVENTS: Final = 10_000
+
+
+class _Turn:
+    """Whose turn it is; `waited_s` is how long this engine waited for its own."""
+
+    are_taken = False
+    waited_s = 0.0
+
+    @classmethod
+    def wait(cls) -> None:
+        """Wait for one's turn, if turns are taken."""
+        if cls.are_taken:
+            start = time.perf_counter()
+            sys.stdout.write(".\n")
+            sys.stdout.flush()
+            sys.stdin.readline()
+            cls.waited_s += time.perf_counter() - start
+
+
 def limit(folder: Path, _: Sequence[Check]) -> Prepared:
     """Decode every line with `orjson` and do nothing with it: the yardstick."""
     loads = import_module("orjson").loads
 
     def run() -> Counts:
         with lines_of(folder).open("rb") as lines:
-            for line in lines:
-                loads(line)
+            while lines.peek(1):
+                for line in islice(lines, _EVENTS):
+                    loads(line)
+                _Turn.wait()
         return []
 
     return run
@@ -57,9 +85,14 @@ def walk(folder: Path, _: Sequence[Check]) -> Prepared:
     loads, pages = import_module("orjson").loads, pages_of(folder)
 
     def run() -> Counts:
+        events = 0
         for page in pages:
             for event in loads(page.read_bytes())["_embedded"]["activities"]:
                 event["action"]
+                events += 1
+            if events >= _EVENTS:
+                events = 0
+                _Turn.wait()
         return []
 
     return run
@@ -102,9 +135,14 @@ def _judged(files: Sequence[Path], form: str, given: Sequence[Check]) -> Prepare
     def run() -> Counts:
         running = Audit(planned.program, planned.plan, planned.project.catalogue)
         one_pass = running.one_pass([end.query for end in ends])
+        events = 0
         for file in files:
             for rows in getattr(records, form)(file, kind).decoded(one_pass.decode):
                 one_pass.judge(rows)
+                events += len(rows.found)
+                if events >= _EVENTS:
+                    events = 0
+                    _Turn.wait()
         return [verdict.exceptions for verdict in running.finish(ends)]
 
     return run
@@ -491,11 +529,14 @@ ENGINES: Final[Mapping[str, Callable[[Path, Sequence[Check]], Prepared]]] = {
 
 def main() -> None:
     """Run one engine and print what it took and found."""
-    name, folder, given = sys.argv[1:]
+    name, folder, given, *options = sys.argv[1:]
+    _Turn.are_taken = "--turns" in options
     run = ENGINES[name](Path(folder), checks.load(Path(given)))
+    _Turn.wait()
+    _Turn.waited_s = 0
     start, cpu_start = time.perf_counter(), time.process_time()
     counts = run()
-    seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
+    seconds, cpu_s = time.perf_counter() - start - _Turn.waited_s, time.process_time() - cpu_start
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "cpu_s": cpu_s, "peak_mib": peak_mib, "counts": counts}))
 

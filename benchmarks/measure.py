@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 
@@ -52,6 +53,52 @@ def spent(
             peak_mib=usage.ru_maxrss / 1024,
             output=output.read(),
         )
+
+
+def in_turn(commands: Mapping[str, Sequence[str]]) -> dict[str, Spent]:
+    """
+    Run commands at the same time, of which only one works at any moment, and return what each printed last.
+
+    Each prints a point before every piece of its work, and waits for a line. Seconds are those of the whole processes.
+
+    Raises:
+        CalledProcessError: one does not end well.
+    """
+    with ExitStack() as stack:
+        children = {
+            name: stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            for name, command in commands.items()
+        }
+        start, found = time.perf_counter(), dict[str, Spent]()
+        printed = {name: _printed(child) for name, child in children.items()}
+        while printed:
+            for name, line in list(printed.items()):
+                child = children[name]
+                assert child.stdin  # noqa: S101  # a pipe
+                if line == b".\n":
+                    child.stdin.write(b"\n")
+                    child.stdin.flush()
+                    printed[name] = _printed(child)
+                    continue
+                del printed[name]
+                _, waited, usage = os.wait4(child.pid, 0)
+                child.returncode = os.waitstatus_to_exitcode(waited)
+                if child.returncode:
+                    raise subprocess.CalledProcessError(child.returncode, commands[name])
+                found[name] = Spent(
+                    seconds=time.perf_counter() - start,
+                    cpu_s=usage.ru_utime + usage.ru_stime,
+                    peak_mib=usage.ru_maxrss / 1024,
+                    output=line,
+                )
+        return found
+
+
+def _printed(child: subprocess.Popen[bytes]) -> bytes:
+    assert child.stdout  # noqa: S101  # a pipe
+    return child.stdout.readline()
 
 
 def process(command: Sequence[str], **environ: str) -> Callable[[], None]:
