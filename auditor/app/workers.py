@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
-LEAST_BYTES: Final = 64 * 1024**2
-"""Bytes of a file that are worth a process of their own: to start one takes as long as to judge some of them."""
+LEAST_BYTES: Final = 256 * 1024**2
+"""Bytes of files that are worth a process of their own: to start the first takes as long as to judge so many."""
 
 PART_BYTES: Final = 16 * 1024**2
 """Bytes of a file that a process takes at once: the others wait no longer for the last one than it takes for these."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from functools import cached_property, partial
 from io import BytesIO
+from itertools import filterfalse, islice
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -55,7 +56,7 @@ Inside: TypeAlias = tuple[bool, ...] | None
 
 class Rows:
     """
-    Records on their way: `lines` as they were received, one JSON object each, and of each what was decoded.
+    Records on their way: as they were received, one JSON object each, and of each what was decoded.
 
     `found` holds None for a record that is not as its schema says. With `everything`, what all checks need was
     decoded.
@@ -68,13 +69,15 @@ class Rows:
 
     @property
     def lines(self) -> Sequence[Line]:
-        """The records as they were received; of a block they are told apart when one is first asked for."""
+        """All of the records as they were received."""
         if isinstance(self._received, bytes):
-            self._received = _lines(self._received)
+            self._received = _told_apart(self._received)
         return self._received
 
     def line(self, number: int) -> bytes:
-        """Return a record as it was received."""
+        """Return one of the records as it was received."""
+        if isinstance(self._received, bytes) and not self._received.startswith(b"["):
+            return next(islice(_lines(self._received), number, None))
         return bytes(self.lines[number])
 
 
@@ -127,7 +130,7 @@ class OnePass:
                 found = decoder.decode_all(lines) if isinstance(lines, bytes) else map(decoder.decode, lines)
                 return Rows(lines, list(found), everything=everything)
         if isinstance(lines, bytes):
-            lines = _lines(lines)
+            lines = _told_apart(lines)
         return Rows(lines, [_decoded(decoder, line) for line in lines], everything=everything)
 
     @cached_property
@@ -212,7 +215,7 @@ class OnePass:
             reread = few and row is not None and plan.reads_rows
             part = _decoded(self._all, rows.lines[number]) if reread else row
             if part is None:
-                self._take_strange(self._received(rows, number, page), rows.lines[number])
+                self._take_strange(self._received(rows, number, page), rows.line(number))
                 continue
             for together in plan.of_rows:
                 together.count += 1
@@ -373,10 +376,20 @@ class OnePass:
 _ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def _lines(block: bytes) -> list[Line]:
-    """Return the lines of a block that hold something, or the items of an array."""
+def _lines(block: bytes) -> Iterator[bytes]:
+    """Yield the lines of a block that hold something."""
+    return filterfalse(bytes.isspace, BytesIO(block))
+
+
+def _told_apart(block: bytes) -> list[Line]:
+    """
+    Return the lines of a block that hold something, or the items of an array.
+
+    Raises:
+        ValueError: it is no array.
+    """
     if not block.startswith(b"["):
-        return [line for line in BytesIO(block).readlines() if not line.isspace()]
+        return list(_lines(block))
     try:
         return list(map(bytes, _ARRAY.decode(block)))
     except UNLIKE as error:

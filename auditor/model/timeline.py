@@ -100,5 +100,7 @@ def sortable(text: str) -> str:
         return text[:-1]
     instant = parse_instant(text)
     KNOWN.add(text)
+    if text in KNOWN:
+        return text[:-1]
     # Milliseconds, and what is more precise after them: a text comes after those that it begins with.
     return instant.replace(tzinfo=None).isoformat(timespec="microseconds").removesuffix("000")
