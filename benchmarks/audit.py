@@ -23,13 +23,17 @@ from benchmarks.measure import Spent, in_turn, ratio, spent
 
 NUMBERS = (1, 50, 200)
 ROOT = Path(__file__).parent.parent
-OURS = {"limit", "walk", "search", "judge", "judge_pages", "auditor", "pages", "command"}
+OURS = {"limit", "walk", "search", "judge", "judge_two", "judge_pages", "auditor", "pages", "command"}
 """Engines that run where this program is installed; all others are peers."""
 
 PEERS = ROOT / ".venv-bench" / "bin" / "python"
 """Where other engines are installed (`make bench`), so that none of them touches this program's own packages."""
 
-QUICK = {"judge": "auditor, judging alone", "duckdb": "DuckDB, typed SQL, two threads"}
+QUICK = {
+    "judge": "auditor, judging alone",
+    "judge_two": "the same by two processes",
+    "duckdb": "DuckDB, typed SQL, two threads",
+}
 SLOW = {
     "auditor": "auditor, as a function",
     "command": "auditor check, as a process",
@@ -87,14 +91,16 @@ def _compared(corpus: Corpus, named: Mapping[str, str], *, installed: bool) -> d
     found = {number: _taken(corpus, number, ("limit", *engines), 5) for number in NUMBERS}
     limit_s = statistics.median(found[NUMBERS[0]]["limit"].seconds)
     for name, title in engines.items():
-        cells = [_cell(found[number][name], found[number]["limit"]) for number in NUMBERS]
+        cells = [_cell(found[number][name], found[number]["limit"], name) for number in NUMBERS]
         print(f"{title:34}", *cells, f"{found[NUMBERS[-1]][name].peak_mib:10,.0f}")
     print(f"L = {limit_s:.3f} s; every engine counts the same for every check")
     return found
 
 
-def _cell(taken: Taken, limit: Taken) -> str:
-    return f"{ratio(taken.seconds, limit.seconds):8.2f}{ratio(taken.cpu_s, limit.cpu_s):8.2f}"
+def _cell(taken: Taken, limit: Taken, name: str = "") -> str:
+    # What other processes compute is not known here.
+    cpu = f"{ratio(taken.cpu_s, limit.cpu_s):8.2f}" if name != "judge_two" else f"{'?':>8}"
+    return f"{ratio(taken.seconds, limit.seconds):8.2f}{cpu}"
 
 
 def _taken(corpus: Corpus, number: int, engines: Sequence[str], rounds: int) -> dict[str, Taken]:

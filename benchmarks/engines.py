@@ -11,6 +11,7 @@ that is slow for a while is slow for all of them. Only those of `TURNS` have mor
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import json
 import resource
@@ -19,13 +20,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks import checks
 from benchmarks.checks import Check, Condition
+
+if TYPE_CHECKING:
+    from auditor.app import Planned
 
 Counts = list[int]
 Prepared = Callable[[], Counts]
@@ -146,6 +151,34 @@ def _judged(files: Sequence[Path], form: str, given: Sequence[Check]) -> Prepare
         return [verdict.exceptions for verdict in running.finish(ends)]
 
     return run
+
+
+def judge_two(folder: Path, given: Sequence[Check]) -> Prepared:
+    """Judge lines by two processes, which are started in that time; they were surveyed before."""
+    from auditor import app
+    from auditor.app import lines
+
+    vars(lines)["LEAST_BYTES"] = 1  # two are asked for, whether they are worth it or not
+    planned = app.plan(
+        app.Job(folder=_project(given), environ={}, records=[f"activities={lines_of(folder)}"])
+    ).value
+    if planned is None:
+        raise SystemExit("The checks can not be planned.")
+    return lambda: judge_given(planned, 2)
+
+
+def judge_given(planned: Planned, processes: int) -> Counts:
+    """Judge records that were surveyed before by so many processes."""
+    from auditor.app import lines
+    from auditor.evaluator import Audit
+    from auditor.model.evidence import QueryEnd
+
+    plan, catalogue = planned.plan, {"activities": planned.project.catalogue["activities"]}
+    alike = partial(Audit, planned.program, plan, catalogue)
+    audit, given = alike(), planned.given or {}
+    asyncio.run(lines.judge(given, plan, catalogue, audit, alike=alike, processes=processes))
+    ends = [QueryEnd(query=query.id, failure=None, assurance="given") for query in plan.queries]
+    return [verdict.exceptions for verdict in audit.finish(ends)]
 
 
 def auditor(folder: Path, given: Sequence[Check]) -> Prepared:
@@ -514,6 +547,7 @@ ENGINES: Final[Mapping[str, Callable[[Path, Sequence[Check]], Prepared]]] = {
     "limit": limit,
     "judge": judge,
     "judge_pages": judge_pages,
+    "judge_two": judge_two,
     "auditor": auditor,
     "walk": walk,
     "pages": pages,

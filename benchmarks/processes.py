@@ -8,23 +8,20 @@ as one.
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 
 from auditor import app
 from auditor.app import lines
-from auditor.evaluator import Audit
-from auditor.model.evidence import QueryEnd
 from benchmarks import checks
 from benchmarks.corpus import MISSING, Corpus, is_available
+from benchmarks.engines import judge_given
 from benchmarks.measure import functions, ratio, spent
 
 CHECKS = 50
@@ -49,8 +46,8 @@ def run(*, full: bool) -> None:
             {
                 "loop": lambda: _load(corpus.lines, 0, 1),
                 "loops": lambda: pool.starmap(_load, [(corpus.lines, part, 2) for part in (0, 1)], 1),
-                "one": lambda: found.append(_judge(planned, 1)),
-                "two": lambda: found.append(_judge(planned, 2)),
+                "one": lambda: found.append(judge_given(planned, 1)),
+                "two": lambda: found.append(judge_given(planned, 2)),
             },
             rounds,
         )
@@ -102,18 +99,6 @@ def _load(path: Path, part: int, parts: int) -> None:
                 break
             loads(line)
             start += len(line)
-
-
-def _judge(planned: app.Planned, processes: int) -> list[int]:
-    """Judge records that were looked through before, and return the exceptions of each check."""
-    plan, catalogue = planned.plan, {"activities": planned.project.catalogue["activities"]}
-    alike = partial(Audit, planned.program, plan, catalogue)
-    audit, given = alike(), planned.given or {}
-    asyncio.run(lines.judge(given, plan, catalogue, audit, alike=alike, processes=processes))
-    ends: Sequence[QueryEnd] = [
-        QueryEnd(query=query.id, failure=None, assurance="given") for query in plan.queries
-    ]
-    return [verdict.exceptions for verdict in audit.finish(ends)]
 
 
 if __name__ == "__main__":

@@ -247,6 +247,16 @@ def test_the_report_is_the_same_whatever_a_file_is_cut_into(judged, seed):
         assert found == held | {"asked": found["asked"]}
 
 
+def test_records_that_several_queries_look_at_are_counted_once(judged):
+    found = [event for event in events(30, Random(2)) if event["id"]]  # noqa: S311
+    content = b"".join(json.dumps(event).encode() + b"\n" for event in found)
+    for parts in (None, 1):
+        report = judged(content, parts)
+        ends = [asked["end"]["records"] for asked in report["asked"] if asked["query"]["uses"]]
+        assert len(ends) > 1
+        assert report["summary"]["records"] == max(ends)
+
+
 def test_the_report_is_the_same_whatever_form_records_are_given_in(auditor, judged, tmp_path):  # noqa: F811
     random = Random(7)  # noqa: S311
     found = events(90, random)

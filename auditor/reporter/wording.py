@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
@@ -54,11 +55,24 @@ def totals(report: Report) -> dict[str, int]:
         "exceptions": sum(verdict.exceptions for verdict in report.verdicts),
         "undecided": sum(verdict.undecided for verdict in report.verdicts),
         "requests": sum(end.requests for end in ends),
-        # A probe serves no check; of given records it looks at those that the queries have read.
-        "records": sum(asked.end.records for asked in report.asked if asked.end and asked.query.uses),
+        "records": _records(report),
         "problem_errors": sum(problem.level is Level.ERROR for problem in report.problems),
         "problem_warnings": sum(problem.level is Level.WARNING for problem in report.problems),
     }
+
+
+def _records(report: Report) -> int:
+    """Return how many records were read: of those that are given, which all queries on a kind look at, each once."""
+    total, given = 0, Counter[str]()
+    for asked in report.asked:
+        # A probe serves no check, and looks at records that the queries have read.
+        if asked.end is None or not asked.query.uses:
+            continue
+        if asked.end.assurance == "given":
+            given[asked.query.resource] = max(given[asked.query.resource], asked.end.records)
+        else:
+            total += asked.end.records
+    return total + given.total()
 
 
 def nothing_selected(report: Report) -> bool:
