@@ -38,6 +38,8 @@ _ZSTD_STEP: Final = 4096
 """Compressed bytes taken at once: 32 bits of them can stand for 128 KiB, so at most 128 MiB come of a step."""
 
 
+_NOT_BLANK: Final = re.compile(rb"\S")
+
 STREAMED: Final = 16 * 1024**2
 """Bytes from which on the files of a kind are not held in memory."""
 
@@ -363,7 +365,7 @@ def _read(path: Path, kind: ResourceKind, room: int | None) -> _Part:
             if len(content) > room:
                 return _Part(file=Lines(path, kind, seen), size=len(content), records=None)
         content = _bounded(stream, content)
-    if not re.search(rb"\S", content):
+    if not _NOT_BLANK.search(content):
         raise ValueError("the file is empty; an empty collection is []")
     size = len(content)
     if _has_lines(content):
@@ -477,11 +479,12 @@ class _Zstd(RawIOBase):
 
 def _has_lines(content: bytes) -> bool:
     """Return whether a file is NDJSON: its first line is an object, and there are more."""
-    first = re.match(rb"\s*([^\r\n]*)", content)
-    if first is None or not first[1].startswith(b"{") or not re.compile(rb"\S").search(content, first.end()):
+    text = content.lstrip()
+    end = min((end for end in map(text.find, (b"\n", b"\r")) if end >= 0), default=None)
+    if end is None or not text.startswith(b"{") or not _NOT_BLANK.search(text, end):
         return False
     try:
-        parse_json(first[1])
+        parse_json(text[:end])
     except ValueError:
         return False
     return True
