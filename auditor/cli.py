@@ -387,7 +387,8 @@ def validate(as_json: bool, **options: Any) -> int:
     "--check", "only_check", is_flag=True, help="Write nothing; exit 3 where a file is not canonical."
 )
 @click.option("--diff", "show_diff", is_flag=True, help="Show what changes.")
-def fmt(paths: tuple[str, ...], chdir: str, only_check: bool, show_diff: bool) -> int:
+@_json
+def fmt(as_json: bool, paths: tuple[str, ...], chdir: str, only_check: bool, show_diff: bool) -> int:
     """Rewrite YAML files in canonical form, comments kept."""
     from auditor import app
 
@@ -400,7 +401,10 @@ def fmt(paths: tuple[str, ...], chdir: str, only_check: bool, show_diff: bool) -
                 app.save(found)
             except OSError as error:
                 raise click.ClickException(f"{found.file}: {error.strerror or error}") from None
-        _out(found.diff() if show_diff else f"{found.file}\n")
+        if not as_json:
+            _out(found.diff() if show_diff else f"{found.file}\n")
+    if as_json:
+        _out(app.formatted_document(checked.value or (), checked.diagnostics))
     if checked.errors:
         return 1
     if changed and only_check:

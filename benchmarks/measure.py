@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import cycle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,8 @@ def in_turn(commands: Mapping[str, Sequence[str]]) -> dict[str, Spent]:
     """
     Run commands at the same time, of which only one works at any moment, and return what each printed last.
 
+    Every turn goes the other way round: who is second finds what both read in the processor's cache.
+
     Each prints a point before every piece of its work, and waits for a line. Seconds are those of the whole processes.
 
     Raises:
@@ -73,8 +76,9 @@ def in_turn(commands: Mapping[str, Sequence[str]]) -> dict[str, Spent]:
         }
         start, found = time.perf_counter(), dict[str, Spent]()
         printed = {name: _printed(child) for name, child in children.items()}
+        turns = cycle((1, -1))
         while printed:
-            for name, line in list(printed.items()):
+            for name, line in list(printed.items())[:: next(turns)]:
                 child = children[name]
                 assert child.stdin  # noqa: S101  # a pipe
                 if line == b".\n":

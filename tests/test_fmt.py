@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -99,6 +100,20 @@ def test_diff_shows_what_changes(tmp_path, capsys):
     path.write_text("a:   1\n", encoding="utf-8")
     assert cli.run(["fmt", "--check", "--diff", str(path)]) == 3
     assert "-a:   1\n+a: 1\n" in capsys.readouterr().out
+
+
+def test_as_json_each_file_is_told_with_what_changes(tmp_path, capsys):
+    for name, text in {"one": "a:   1\n", "two": "a: 1\n", "three": "a: 1\na: 2\n"}.items():
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    assert cli.run(["fmt", "--check", "--json", "--chdir", str(tmp_path), str(tmp_path)]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["format_version"] == "1.0"
+    assert [(each["file"], each["canonical"], bool(each["diff"])) for each in document["files"]] == [
+        ("one.yaml", False, True),
+        ("two.yaml", True, False),
+    ]
+    assert [each["code"] for each in document["diagnostics"]] == ["yaml.duplicate-key"]
+    assert (tmp_path / "one.yaml").read_text(encoding="utf-8") == "a:   1\n"
 
 
 def test_a_project_is_formatted_as_a_whole(tmp_path, capsys):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         explanation_text,
         explanations_document,
         formats,
+        formatted_document,
         graph_text,
         history_text,
         plan_document,
@@ -86,6 +87,7 @@ __all__ = [
     "faults",
     "format_files",
     "formats",
+    "formatted_document",
     "graph_text",
     "history",
     "history_text",
@@ -151,7 +153,7 @@ __getattr__ = lazily(
         "verifying": "prune verify",
         "views": (
             "comparison_text diagnostics_document explanation_text explanations_document formats "
-            "graph_text history_text plan_document plan_text pruned_document roles_document "
+            "formatted_document graph_text history_text plan_document plan_text pruned_document roles_document "
             "roles_text schema schema_names suggestions_text waiver_changes_text waivers_text"
         ),
         "waiving": "NewWaiver add_waiver lint_waivers waiver_changes waivers waivers_document",

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final, Literal
 
 from auditor import config, jmes, planner
+from auditor.app.formatting import Formatted
 from auditor.model.comparison import Comparison, History
 from auditor.model.diagnostic import Diagnostic
 from auditor.model.plan import Plan, reads_only
@@ -97,6 +98,13 @@ def pruned_document(runs: Sequence[str], diagnostics: Sequence[Diagnostic], *, o
     """Return which runs were, or would be, taken away, as JSON text."""
     problems = [plain(diagnostic) for diagnostic in diagnostics]
     return _json({"format_version": "1.0", "dry_run": only_said, "runs": list(runs), "diagnostics": problems})
+
+
+def formatted_document(files: Sequence[Formatted], diagnostics: Sequence[Diagnostic]) -> str:
+    """Return which files are canonical, and what changes in the others, as JSON text."""
+    found = [{"file": each.file, "canonical": not each.changed, "diff": each.diff()} for each in files]
+    problems = [plain(diagnostic) for diagnostic in diagnostics]
+    return _json({"format_version": "1.0", "files": found, "diagnostics": problems})
 
 
 def waivers_text(standings: Sequence[waivers_view.Standing], *, width: int, color: bool) -> str:
