@@ -48,9 +48,13 @@ def pages_of(folder: Path) -> list[Path]:
 
 
 TURNS: Final = {"limit", "walk", "judge", "judge_pages"}
-"""Engines that work piece by piece, on about 10,000 events in each."""
+"""Engines that work piece by piece."""
 
-_EVENTS: Final = 10_000
+_EVENTS: Final = 50_000
+"""
+Events of a piece. With 10,000 all begin with cold caches again and again, which no run does, and that costs those most
+whose code is largest: judging then took 0.70 L in place of 0.61, and pages 0.42 in place of 0.28.
+"""
 
 
 class _Turn:
