@@ -281,6 +281,38 @@ def test_the_report_is_the_same_whatever_form_records_are_given_in(auditor, judg
         ]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_pages_that_are_cut_give_what_pages_that_are_held_do(auditor, tmp_path, monkeypatch, seed):  # noqa: F811
+    random = Random(seed)  # noqa: S311
+    (tmp_path / "policy.yaml").write_text(POLICY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(config.records, "_BLOCK", 1_000)
+    found = events(80, random)
+    first = next(iter(found[0]))
+    found[random.randrange(80)]["note"] = f'a text of }},{{"{first}" and }}]'
+    found[random.randrange(80)]["extra"] = [{first: 1}, {first: 2}] * 20
+    options: list[str] = []
+    for number, start in enumerate(range(0, len(found), 30)):
+        links = {"next": {"href": "https://x"}} if start + 30 < len(found) else {}
+        page = {
+            "_links": links,
+            "_embedded": {"activities": found[start : start + 30]},
+            "x": random.choice([1, 1, [{"a": 1}]]),
+        }
+        separators = random.choice([(",", ":"), (",", ":"), (", ", ": ")])
+        (tmp_path / f"{number}.json").write_text(json.dumps(page, separators=separators), encoding="utf-8")
+        options += ["--records", f"activities={number}.json"]
+    held = json.loads(auditor("check", "policy.yaml", *options, "--json").out)
+    monkeypatch.setattr(config, "stream_records", partial(config.stream_records, larger_than=0))
+    cut_small(monkeypatch)
+    for processes in ("1", "3"):
+        ran = json.loads(auditor("check", "policy.yaml", *options, "--json", "--processes", processes).out)
+        assert {verdict["status"] for verdict in held["verdicts"]} == {"pass", "fail"}
+        assert list(map(named, without_times(ran)["verdicts"])) == list(
+            map(named, without_times(held)["verdicts"])
+        )
+
+
 def test_every_violation_is_kept_whichever_process_finds_it(auditor, tmp_path, monkeypatch):  # noqa: F811
     written_policy = (
         POLICY.partition("checks:")[0]
