@@ -160,9 +160,7 @@ def _judged(files: Sequence[Path], form: str, given: Sequence[Check]) -> Prepare
 def judge_two(folder: Path, given: Sequence[Check]) -> Prepared:
     """Judge lines by two processes, which are started in that time; they were surveyed before."""
     from auditor import app
-    from auditor.app import lines
 
-    vars(lines)["LEAST_BYTES"] = 1  # two are asked for, whether they are worth it or not
     planned = app.plan(
         app.Job(folder=_project(given), environ={}, records=[f"activities={lines_of(folder)}"])
     ).value
@@ -177,6 +175,7 @@ def judge_given(planned: Planned, processes: int) -> Counts:
     from auditor.evaluator import Audit
     from auditor.model.evidence import QueryEnd
 
+    vars(lines)["LEAST_BYTES"] = 1  # two are asked for, whether they are worth it or not
     plan, catalogue = planned.plan, {"activities": planned.project.catalogue["activities"]}
     alike = partial(Audit, planned.program, plan, catalogue)
     audit, given = alike(), planned.given or {}

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 
 
@@ -39,21 +39,26 @@ def spent(
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         child = subprocess.Popen(command, stdout=output, stderr=errors, env={**inherited, **(environ or {})})
-        _, waited, usage = os.wait4(child.pid, 0)
-        seconds = time.perf_counter() - start
-        child.returncode = status = os.waitstatus_to_exitcode(waited)
+        found = _waited(child, start)
         output.seek(0)
-        if status not in expected:
+        if child.returncode not in expected:
             errors.seek(0)
-            error = subprocess.CalledProcessError(status, command)
+            error = subprocess.CalledProcessError(child.returncode, command)
             error.add_note(errors.read().decode(errors="replace")[-2_000:])
             raise error
-        return Spent(
-            seconds=seconds,
-            cpu_s=usage.ru_utime + usage.ru_stime,
-            peak_mib=usage.ru_maxrss / 1024,
-            output=output.read(),
-        )
+        return replace(found, output=output.read())
+
+
+def _waited(child: subprocess.Popen[bytes], start: float) -> Spent:
+    """Return what a process took that began at an instant of `perf_counter`, when it has ended."""
+    _, waited, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(waited)
+    return Spent(
+        seconds=time.perf_counter() - start,
+        cpu_s=usage.ru_utime + usage.ru_stime,
+        peak_mib=usage.ru_maxrss / 1024,
+        output=b"",
+    )
 
 
 def in_turn(commands: Mapping[str, Sequence[str]]) -> dict[str, Spent]:
@@ -87,16 +92,9 @@ def in_turn(commands: Mapping[str, Sequence[str]]) -> dict[str, Spent]:
                     printed[name] = _printed(child)
                     continue
                 del printed[name]
-                _, waited, usage = os.wait4(child.pid, 0)
-                child.returncode = os.waitstatus_to_exitcode(waited)
+                found[name] = replace(_waited(child, start), output=line)
                 if child.returncode:
                     raise subprocess.CalledProcessError(child.returncode, commands[name])
-                found[name] = Spent(
-                    seconds=time.perf_counter() - start,
-                    cpu_s=usage.ru_utime + usage.ru_stime,
-                    peak_mib=usage.ru_maxrss / 1024,
-                    output=line,
-                )
         return found
 
 

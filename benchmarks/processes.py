@@ -18,7 +18,6 @@ from pathlib import Path
 import orjson
 
 from auditor import app
-from auditor.app import lines
 from benchmarks import checks
 from benchmarks.corpus import MISSING, Corpus, is_available
 from benchmarks.engines import judge_given
@@ -32,7 +31,6 @@ def run(*, full: bool) -> None:
     if not is_available():
         print(MISSING)
         return
-    vars(lines)["LEAST_BYTES"] = 1  # two are asked for, whether they are worth it or not
     corpus, rounds = (Corpus(1_000_000), 11) if full else (Corpus(100_000), 3)
     with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("fork").Pool(2) as pool:
         checks.project(checks.make(CHECKS, corpus), Path(folder))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from auditor.model.decoding import UNLIKE, nested
+from auditor.model.decoding import SPLIT, UNLIKE, splitter
 from auditor.model.resource import ResourceKind, value_at
 from auditor.model.value import JSON, parse_json
 
@@ -59,21 +58,14 @@ def split_page(content: bytes, kind: ResourceKind) -> Page | None:
     page = kind.page
     try:
         if content.lstrip().startswith(b"["):
-            return Page(msgspec.json.decode(content, type=list[msgspec.Raw]))
+            return Page(SPLIT(content))
         if page.items is None:
             return None
-        split = _splitter(page.items, tuple(filter(None, (page.next, page.total))))
+        split = splitter(page.items, tuple(filter(None, (page.next, page.total))))
         found = _of_document(split(content), kind)
     except UNLIKE:
         return None
     return found if all(isinstance(item, msgspec.Raw) for item in found.items) else None
-
-
-@cache
-def _splitter(items: str, beside: tuple[str, ...]) -> Callable[[bytes], JSON]:
-    """Return what decodes some paths of a page, and of the records at another one nothing."""
-    types = {items: list[msgspec.Raw], **dict.fromkeys(beside, Any)}
-    return msgspec.json.Decoder(nested(types)).decode
 
 
 _BEGINNING: Final = re.compile(rb'\{"[^"\\]*"')

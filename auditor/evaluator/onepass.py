@@ -28,7 +28,7 @@ from auditor.evaluator.populations import Population, Test
 from auditor.evaluator.reducers import Every
 from auditor.evaluator.typed import Attributes, Decoder, is_typed, plain
 from auditor.evaluator.violations import Received
-from auditor.model.decoding import UNLIKE
+from auditor.model.decoding import SPLIT, UNLIKE
 from auditor.model.document import JSONSchema
 from auditor.model.resource import ResourceKind
 from auditor.model.timeline import span
@@ -373,9 +373,6 @@ class OnePass:
         return self._functions[populations]
 
 
-_ARRAY: Final = msgspec.json.Decoder(list[msgspec.Raw])
-
-
 def _lines(block: bytes) -> Iterator[bytes]:
     """Yield the lines of a block that hold something."""
     return filterfalse(bytes.isspace, BytesIO(block))
@@ -391,7 +388,7 @@ def _told_apart(block: bytes) -> list[Line]:
     if not block.startswith(b"["):
         return list(_lines(block))
     try:
-        return list(map(bytes, _ARRAY.decode(block)))
+        return list(map(bytes, SPLIT(block)))
     except UNLIKE as error:
         raise ValueError(str(error)) from None
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from auditor.fetcher.failures import FetchError
-from auditor.model.decoding import UNLIKE, nested
+from auditor.model.decoding import UNLIKE, splitter
 from auditor.model.resource import ResourceKind
 from auditor.model.value import JSON, parse_json
 
@@ -34,22 +34,16 @@ def reader(kind: ResourceKind) -> Read:
     if page.items is None or kind.secret:
         return parse_json
     beside = (page.total, *page.back, *filter(None, (page.next, kind.post and kind.post.offset)))
-    return _reader(page.items, beside)
+    return partial(_read, splitter(page.items, beside))
 
 
-@lru_cache
-def _reader(items: str, beside: tuple[str, ...]) -> Read:
-    decoder = msgspec.json.Decoder(nested({**dict.fromkeys(beside, Any), items: list[msgspec.Raw]}))
-
-    def read(body: bytes) -> JSON:
-        try:
-            if not body.isascii():
-                body.decode()  # msgspec does not look at texts that nobody asked for
-            return decoder.decode(body)
-        except UNLIKE:
-            return parse_json(body)
-
-    return read
+def _read(split: Read, body: bytes) -> JSON:
+    try:
+        if not body.isascii():
+            body.decode()  # msgspec does not look at texts that nobody asked for
+        return split(body)
+    except UNLIKE:
+        return parse_json(body)
 
 
 def is_record(found: JSON) -> bool:

@@ -28,15 +28,12 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class _Known(NamedTuple):
-    """A record, and what it is known by."""
+    """A record, its instant, what it is known by, and a digest of all that it says."""
 
     record: dict[str, Any]
     instant: datetime | None
     key: bytes
     digest: bytes
-
-
-"""Of a record its instant, what it is known by, and a digest of all that it says."""
 
 
 @dataclass(slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, TypedDict
 
 import msgspec
@@ -10,8 +11,18 @@ import msgspec
 UNLIKE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """What msgspec raises on what is no JSON, or not of the type that is expected."""
 
+SPLIT: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+"""Decodes a JSON array to the bytes of its items; raises one of `UNLIKE`."""
+
 _OBJECT: Final[Any] = TypedDict
 """Makes types while the program runs, of which no type checker knows."""
+
+
+@cache
+def splitter(items: str, beside: tuple[str, ...]) -> Callable[[bytes], Any]:
+    """Return what decodes of a page what stands at some paths, and of the list at another one its items as bytes."""
+    types = {items: list[msgspec.Raw], **dict.fromkeys(beside, Any)}
+    return msgspec.json.Decoder(nested(types)).decode
 
 
 def nested(types: Mapping[str, Any], *, required: bool = False) -> Any:
